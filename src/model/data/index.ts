@@ -1,0 +1,4 @@
+export * from "./dataset";
+export * from "./avatars";
+export * from "./batches";
+export * from "./image-batch";

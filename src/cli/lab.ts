@@ -1,0 +1,42 @@
+import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import { once } from "node:events";
+import { join } from "node:path";
+import { Command } from "commander";
+import { projectRoot } from "../model/files";
+import { environmentPython, pythonVariables } from "../setup/python";
+import { CommandError, addExamples } from "./output";
+
+/** Settings of the JupyterLab that this project opens: no news, no questions, nothing that needs a network. */
+export function jupyterArguments(project: string, userId: number | undefined): string[] {
+  return [
+    `--ServerApp.root_dir=${join(project, "notebooks")}`,
+    "--LabApp.news_url=None",
+    "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+    // Jupyter asks for this word of those who work as root, as in containers.
+    ...(userId === 0 ? ["--allow-root"] : []),
+  ];
+}
+
+export function labCommand(): Command {
+  const command = new Command("lab")
+    .description("open JupyterLab on the notebooks; further arguments go to Jupyter")
+    .argument("[arguments...]", "e.g. --no-browser --port=8889")
+    .allowUnknownOption()
+    .action(async (further: string[]) => {
+      const project = projectRoot();
+      const python = environmentPython(project);
+      if (!existsSync(python)) throw new CommandError("JupyterLab is not installed. Run: npx crossflow setup");
+      // Jupyter asks at the first Ctrl-C and ends at the second; this process waits for it.
+      process.on("SIGINT", () => undefined);
+      const child = spawn(python, ["-m", "jupyter", "lab", ...jupyterArguments(project, process.getuid?.()), ...further], {
+        cwd: project,
+        stdio: "inherit",
+        env: pythonVariables(process.env),
+      });
+      process.on("SIGTERM", () => child.kill("SIGTERM"));
+      const [code] = await once(child, "exit");
+      process.exitCode = code ?? 1;
+    });
+  return addExamples(command, ["lab", "lab --no-browser --port=8889"]);
+}

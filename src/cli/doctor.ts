@@ -69,7 +69,7 @@ async function examinePython(context: Parameters<typeof findPython>[0]): Promise
 
 async function examineEngine(): Promise<Finding> {
   try {
-    const { startEngine } = await import("../model/engine");
+    const { startEngine } = await import("../model/engine/index.js");
     const { name, version, device } = await startEngine();
     return { check: "engine", ok: true, essential: true, detail: `${name} ${version} on ${device}` };
   } catch (error) {

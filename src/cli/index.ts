@@ -6,12 +6,11 @@ import { projectRoot } from "../model/files";
 import { doctorCommand } from "./doctor";
 import { kernelCommand } from "./kernel";
 import { labCommand } from "./lab";
-import { notebooksCommand } from "./notebooks";
 import { CommandError, EXIT, addExamples } from "./output";
 import { setupCommand } from "./setup";
 
 /** Each command in the order of the help; one file a command, which loads what it needs when it runs. */
-const COMMANDS: readonly (() => Command)[] = [setupCommand, doctorCommand, labCommand, notebooksCommand, kernelCommand];
+const COMMANDS: readonly (() => Command)[] = [setupCommand, doctorCommand, labCommand, kernelCommand];
 
 /** The program `crossflow` with all its commands. */
 export function createProgram(): Command {

@@ -1,4 +1,5 @@
 import { Command } from "commander";
+import { installKernel, listKernels, uninstallKernel } from "../kernel-helpers/kernelspec";
 import { addExamples, addJsonOption, formatTable } from "./output";
 
 interface PlaceOptions {
@@ -26,7 +27,6 @@ function addPlaceOptions(command: Command): Command {
 function installCommand(): Command {
   const command = new Command("install").description("make the kernel known to Jupyter; by default to the project's own JupyterLab");
   addPlaceOptions(command).action(async ({ json, ...place }: PlaceOptions) => {
-    const { installKernel } = await import("../kernel-helpers/kernelspec");
     const folder = await installKernel(place);
     console.log(json ? JSON.stringify({ ok: true, folder }, null, 2) : `Installed the kernel in ${folder}`);
   });
@@ -36,7 +36,6 @@ function installCommand(): Command {
 function uninstallCommand(): Command {
   const command = new Command("uninstall").description("remove the kernel from where install put it");
   addPlaceOptions(command).action(async ({ json, ...place }: PlaceOptions) => {
-    const { uninstallKernel } = await import("../kernel-helpers/kernelspec");
     const folder = await uninstallKernel(place);
     if (json) console.log(JSON.stringify({ ok: true, folder: folder ?? null }, null, 2));
     else console.log(folder ? `Removed ${folder}` : "The kernel is not installed there: nothing to remove.");
@@ -47,7 +46,6 @@ function uninstallCommand(): Command {
 function listCommand(): Command {
   const command = new Command("list").description("the kernels in the project's and in your own Jupyter folder");
   addJsonOption(command).action(async ({ json }: { json?: boolean }) => {
-    const { listKernels } = await import("../kernel-helpers/kernelspec");
     const kernels = await listKernels();
     if (json) console.log(JSON.stringify(kernels, null, 2));
     else if (kernels.length === 0) console.log("No kernels. Install CrossFlow's with: npx crossflow kernel install");

@@ -14,7 +14,7 @@ export interface CompilerSearch {
   /** Whether a program starts and says its version. */
   works: (program: string) => Promise<boolean>;
   /** The user's choice, as build tools read it. */
-  environment: Pick<NodeJS.ProcessEnv, "CXX">;
+  environment: { CXX?: string };
 }
 
 /**

@@ -62,7 +62,7 @@ export const dataPart: Part = {
 
   async install({ project, signal }: SetupContext, update) {
     // Loaded here only: a check must not need the drawing libraries.
-    const { loadAvatars } = await import("../model/data/avatars");
+    const { loadAvatars } = await import("../model/data/avatars.js");
     const { train, test } = await loadAvatars(
       { dataFolder: join(project, "data") },
       {

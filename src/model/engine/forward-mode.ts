@@ -64,7 +64,7 @@ export function jvp<Primals extends readonly tf.Tensor[], Output extends TensorT
   });
 }
 
-/** Applies `map` to each tensor of a tree and keeps the structure. */
+/** Applies `map` to each tensor of what f returned and keeps the structure. */
 function mapTensors<Tree extends TensorTree>(tree: Tree, map: (tensor: tf.Tensor) => tf.Tensor): Tree {
   if (tree instanceof tf.Tensor) return map(tree) as Tree;
   if (Array.isArray(tree)) return tree.map((tensor, index) => map(requireTensor(tensor, `f's output ${index}`))) as Tree;
@@ -210,8 +210,9 @@ function startTrace(differentiable: boolean): Trace {
 }
 
 function missingRule(kernelName: string, inputs: tf.NamedTensorMap): string {
-  const received = Object.keys(inputs)
-    .map((name) => `${name}: ${describe(inputs[name])}`)
+  const received = Object.entries(inputs)
+    .filter(([, input]) => input instanceof tf.Tensor)
+    .map(([name, input]) => `${name}: ${describe(input)}`)
     .join(", ");
   return (
     `jvp: no forward-mode rule for kernel "${kernelName}" (received ${received}). ` +

@@ -6,5 +6,4 @@ export const matrixRules: JvpRules = {
   BatchMatMul: multilinear(["a", "b"]),
   Einsum: multilinear(),
   Diag: linear(["x"]),
-  MatrixBandPart: linear(["input"]),
 };

@@ -70,9 +70,6 @@ export const reductionRules: JvpRules = {
     const weighted = tf.mul(y, logits);
     return tf.sub(weighted, tf.mul(y, tf.sum(weighted, attributes.dim as number, true)));
   },
-  // d log softmax(x) = dx - sum(softmax(x) dx)
-  LogSoftmax: ({ tangents: { logits }, attributes, outputs: [y] }) =>
-    logits && tf.sub(logits, tf.sum(tf.mul(tf.exp(y), logits), attributes.axis as number, true)),
   // The k largest stay where they are: the tangents at their indices, along the last axis.
   TopK: ({ inputs: { x }, tangents, outputs: [values, indices] }) => {
     if (!tangents.x) return [undefined, undefined];

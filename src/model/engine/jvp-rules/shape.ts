@@ -8,7 +8,6 @@ export const shapeRules: JvpRules = {
   Reshape: linear(["x"]),
   ExpandDims: linear(["input"]),
   Transpose: linear(["x"]),
-  BroadcastTo: linear(["x"]),
   Tile: linear(["x"]),
   Reverse: linear(["x"]),
   Concat: linear(),

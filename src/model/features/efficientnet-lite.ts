@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import fs from "node:fs";
 import { tf } from "../engine/tf";
+import { convolution, parameter, type Parameters } from "../layers";
 import type { FeatureNetwork } from "./feature-network";
 import { readPytorchCheckpoint, type CheckpointTensor } from "./pytorch-checkpoint";
 import { resizeImages, type ResizeMethod } from "./resize";
@@ -69,9 +70,6 @@ interface Block {
   residual: boolean;
 }
 
-/** Convolution weights by name: `stem.filter`, `blocks.3.depthwise.bias`, ...; batch norms are folded in. */
-export type EfficientNetLiteParameters = Record<string, tf.Tensor>;
-
 export interface EfficientNetLiteOptions {
   /** Side of the images that the network sees, in pixels; others are resized. Default 96. */
   inputSize?: number;
@@ -117,13 +115,14 @@ function blocksOf(variant: EfficientNetLiteVariant): Block[][] {
 
 /**
  * The network as a function of its weights.
+ * @param parameters convolutions by name (`stem.weight`, `blocks.3.depthwise.bias`, ...) with the batch norms folded in
  * @param images [B, H, W, 3] in [-1, 1], at the size that the network shall see
  * @param levels which depths to return, ascending (see `EfficientNetLiteOptions.levels`); nothing after the last is computed
  * @returns one [B, h, w, c] for each level
  */
 export function efficientNetLite(
   variant: EfficientNetLiteVariant,
-  parameters: EfficientNetLiteParameters,
+  parameters: Parameters,
   images: tf.Tensor4D,
   levels: readonly number[],
 ): tf.Tensor4D[] {
@@ -133,14 +132,14 @@ export function efficientNetLite(
     if (levels.includes(level)) wanted.push(x);
   };
   return tf.tidy(() => {
-    let x = tf.relu6(convolve(parameters, "stem", normalise(images), 2));
+    let x = tf.relu6(convolution(parameters, "stem", normalise(images), 2));
     keep(0, x);
     for (const [position, blocks] of blocksOf(variant).entries()) {
       if (position + 1 > last) return wanted;
       for (const block of blocks) x = invertedResidual(parameters, block, x);
       keep(position + 1, x);
     }
-    if (last === HEAD_LEVEL) keep(HEAD_LEVEL, tf.relu6(convolve(parameters, "head", x, 1)));
+    if (last === HEAD_LEVEL) keep(HEAD_LEVEL, tf.relu6(convolution(parameters, "head", x)));
     return wanted;
   });
 }
@@ -151,18 +150,14 @@ function normalise(images: tf.Tensor4D): tf.Tensor4D {
 }
 
 /** Expand by 1 x 1, filter each channel by itself, project by 1 x 1 (MobileNetV2, arXiv 1801.04381, figure 4). */
-function invertedResidual(parameters: EfficientNetLiteParameters, block: Block, input: tf.Tensor4D): tf.Tensor4D {
+function invertedResidual(parameters: Parameters, block: Block, input: tf.Tensor4D): tf.Tensor4D {
   const name = `blocks.${block.index}`;
   let x = input;
-  if (block.expands) x = tf.relu6(convolve(parameters, `${name}.expand`, x, 1));
-  const depthwise = tf.depthwiseConv2d(x, parameters[`${name}.depthwise.filter`] as tf.Tensor4D, block.stride, "same");
-  x = tf.relu6(depthwise.add<tf.Tensor4D>(parameters[`${name}.depthwise.bias`]));
-  x = convolve(parameters, `${name}.project`, x, 1);
+  if (block.expands) x = tf.relu6(convolution(parameters, `${name}.expand`, x));
+  const depthwise = tf.depthwiseConv2d(x, parameter<tf.Tensor4D>(parameters, `${name}.depthwise.weight`), block.stride, "same");
+  x = tf.relu6(depthwise.add<tf.Tensor4D>(parameter(parameters, `${name}.depthwise.bias`)));
+  x = convolution(parameters, `${name}.project`, x);
   return block.residual ? x.add<tf.Tensor4D>(input) : x;
-}
-
-function convolve(parameters: EfficientNetLiteParameters, name: string, x: tf.Tensor4D, stride: number): tf.Tensor4D {
-  return tf.conv2d(x, parameters[`${name}.filter`] as tf.Tensor4D, stride, "same").add<tf.Tensor4D>(parameters[`${name}.bias`]);
 }
 
 /**
@@ -194,15 +189,15 @@ export async function loadEfficientNetLite(variant: EfficientNetLiteVariant, opt
  * At inference a batch norm is gamma (x - mean) / sqrt(variance + epsilon) + beta: a factor and a shift for each channel,
  * which are folded into the convolution before it.
  */
-function foldBatchNorms(variant: EfficientNetLiteVariant, path: string, checkpoint: Record<string, CheckpointTensor>): EfficientNetLiteParameters {
+function foldBatchNorms(variant: EfficientNetLiteVariant, path: string, checkpoint: Record<string, CheckpointTensor>): Parameters {
   const floats = (name: string): { shape: number[]; data: Float32Array } => {
     const tensor = checkpoint[name];
     if (!tensor || !(tensor.data instanceof Float32Array)) throw new Error(`${path}: no float32 tensor ${name}; this is not an EfficientNet-${variant} file.`);
     return { shape: tensor.shape, data: tensor.data };
   };
-  const parameters: EfficientNetLiteParameters = {};
-  const fold = (name: string, convolution: string, norm: string, depthwise = false): void => {
-    const { shape, data } = floats(`${convolution}.weight`); // [out, in, k, k]; depthwise [c, 1, k, k]
+  const parameters: Parameters = {};
+  const fold = (name: string, source: string, norm: string, depthwise = false): void => {
+    const { shape, data } = floats(`${source}.weight`); // [out, in, k, k]; depthwise [c, 1, k, k]
     const gamma = floats(`${norm}.weight`).data;
     const beta = floats(`${norm}.bias`).data;
     const mean = floats(`${norm}.running_mean`).data;
@@ -210,7 +205,7 @@ function foldBatchNorms(variant: EfficientNetLiteVariant, path: string, checkpoi
     const factor = gamma.map((value, i) => value / Math.sqrt(variance[i] + BATCH_NORM_EPSILON));
     const perOutput = data.length / factor.length;
     const folded = data.map((value, i) => value * factor[Math.floor(i / perOutput)]);
-    parameters[`${name}.filter`] = tf.tidy(() =>
+    parameters[`${name}.weight`] = tf.tidy(() =>
       tf.tensor4d(folded, shape as [number, number, number, number]).transpose(depthwise ? [2, 3, 0, 1] : [2, 3, 1, 0]), // [k, k, in, out]; depthwise [k, k, c, 1]
     );
     parameters[`${name}.bias`] = tf.tensor1d(beta.map((value, i) => value - mean[i] * factor[i]));

@@ -1,4 +1,5 @@
 import fs from "node:fs";
+import { float32FromBfloat16, float32FromFloat16 } from "../safetensors-format";
 import { PickleDictionary, PickleGlobal, PickleObject, PickleTuple, PickleValue, readPickle, type PickleOptions } from "./pickle";
 import { readStoredZip, startsLikeZip } from "./zip";
 
@@ -23,8 +24,8 @@ interface StorageType {
 const STORAGE_TYPES: Record<string, StorageType> = {
   "torch FloatStorage": { bytes: 4, decode: (buffer) => new Float32Array(buffer) },
   "torch DoubleStorage": { bytes: 8, decode: (buffer) => new Float64Array(buffer) },
-  "torch HalfStorage": { bytes: 2, decode: (buffer) => Float32Array.from(new Uint16Array(buffer), halfToNumber) },
-  "torch BFloat16Storage": { bytes: 2, decode: (buffer) => new Float32Array(Uint32Array.from(new Uint16Array(buffer), (bits) => bits << 16).buffer) },
+  "torch HalfStorage": { bytes: 2, decode: (buffer) => float32FromFloat16(new Uint16Array(buffer)) },
+  "torch BFloat16Storage": { bytes: 2, decode: (buffer) => float32FromBfloat16(new Uint16Array(buffer)) },
   "torch LongStorage": { bytes: 8, decode: (buffer) => new BigInt64Array(buffer) },
   "torch IntStorage": { bytes: 4, decode: (buffer) => new Int32Array(buffer) },
   "torch ShortStorage": { bytes: 2, decode: (buffer) => new Int16Array(buffer) },
@@ -197,14 +198,4 @@ function materialise(path: string, name: string, view: TensorView, storage: Buff
     }
   }
   return { shape, data };
-}
-
-/** IEEE 754 binary16 to a number. */
-function halfToNumber(bits: number): number {
-  const sign = bits & 0x8000 ? -1 : 1;
-  const exponent = (bits >> 10) & 0x1f;
-  const fraction = bits & 0x3ff;
-  if (exponent === 0) return sign * fraction * 2 ** -24;
-  if (exponent === 31) return fraction ? NaN : sign * Infinity;
-  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
 }

@@ -6,8 +6,10 @@ import type { Style } from "@dicebear/core" with { "resolution-mode": "import" }
 import { projectRoot } from "../files";
 import { createProgress, type LongRunOptions } from "../progress";
 import { readSafetensors, writeSafetensors } from "../safetensors";
-import { allocatePixels, checkImageCount, checkImageSize, createDataset, imageBytes, type Dataset, type DatasetSplits, type Split } from "./dataset";
+import { allocatePixels, createDataset, imageBytes, type Dataset, type DatasetSplits, type Split } from "./dataset";
 import { mapConcurrently } from "./map-concurrently";
+import { checkImageCount, checkImageSize, withDefaults } from "./options";
+import { IMAGES_IN_FLIGHT } from "./resize";
 
 /** The eight styles, each a class: all of them CC0 1.0 designs (data/README.md names their authors). */
 export const AVATAR_STYLES = ["pixelArt", "lorelei", "notionists", "openPeeps", "thumbs", "shapes", "rings", "identicon"] as const;
@@ -42,9 +44,6 @@ const SUPERSAMPLING = 2;
 /** Images in a file of the cache: about 3 s of rendering at 32 x 32. */
 const SHARD_SIZE = 1000;
 
-/** Images rendered at a time: the renderer works in Node's pool of four threads. */
-const IMAGES_IN_FLIGHT = 4;
-
 /** The cache files' format; a change of it makes older caches unread. */
 const CACHE_FORMAT = "crossflow-avatars-1";
 
@@ -60,7 +59,7 @@ const CACHE_FORMAT = "crossflow-avatars-1";
  * @throws RangeError for a size or count out of range; the signal's reason when stopped
  */
 export async function loadAvatars(options: AvatarOptions = {}, run: LongRunOptions = {}): Promise<DatasetSplits> {
-  const { imageSize, trainCount, testCount, seed, dataFolder = join(projectRoot(), "data") } = { ...DEFAULTS, ...options };
+  const { imageSize, trainCount, testCount, seed, dataFolder = join(projectRoot(), "data") } = withDefaults(DEFAULTS, options);
   checkImageSize(imageSize);
   checkImageCount("trainCount", trainCount);
   checkImageCount("testCount", testCount);

@@ -115,24 +115,6 @@ export function summarizeDataset(dataset: Pick<Dataset, "classes" | "labels" | "
 }
 
 /**
- * Checks an image size given by the user.
- *
- * @throws RangeError if it isn't a whole number from 1 to 4096
- */
-export function checkImageSize(imageSize: number): void {
-  if (!Number.isInteger(imageSize) || imageSize < 1 || imageSize > 4096) throw new RangeError(`imageSize must be a whole number of pixels from 1 to 4096, got ${imageSize}.`);
-}
-
-/**
- * Checks a number of images given by the user.
- *
- * @throws RangeError if it isn't a whole number, or is less than `least`
- */
-export function checkImageCount(option: string, count: number, least = 0): void {
-  if (!Number.isSafeInteger(count) || count < least) throw new RangeError(`${option} must be a whole number of images, at least ${least}, got ${count}.`);
-}
-
-/**
  * Memory for the pixels of `count` images.
  *
  * @throws RangeError naming the size in GiB if that is more than this machine can give

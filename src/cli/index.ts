@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Command, CommanderError } from "commander";
 import { projectRoot } from "../model/files";
+import { dataCommand } from "./data";
 import { doctorCommand } from "./doctor";
 import { kernelCommand } from "./kernel";
 import { labCommand } from "./lab";
@@ -10,7 +11,7 @@ import { CommandError, EXIT, addExamples } from "./output";
 import { setupCommand } from "./setup";
 
 /** Each command in the order of the help; one file a command, which loads what it needs when it runs. */
-const COMMANDS: readonly (() => Command)[] = [setupCommand, doctorCommand, labCommand, kernelCommand];
+const COMMANDS: readonly (() => Command)[] = [setupCommand, doctorCommand, labCommand, kernelCommand, dataCommand];
 
 /** The program `crossflow` with all its commands. */
 export function createProgram(): Command {

@@ -1,16 +1,30 @@
 import nodeUtil from "node:util";
+import { mendTensorFlowKernels } from "./tensorflow-kernels";
 
+// TensorFlow reads these when its library is loaded, so they come before that.
+// Only warnings and errors are logged.
 process.env.TF_CPP_MIN_LOG_LEVEL ??= "2";
+// A GPU's memory is taken as it is needed, so that a notebook and a training can share the device.
 process.env.TF_FORCE_GPU_ALLOW_GROWTH ??= "true";
+// oneDNN's convolutions and matrix products are the fastest on x86. It also brings an allocator that keeps large blocks:
+// the default one maps and unmaps them at every operation, which triples the time of an addition.
 process.env.TF_ENABLE_ONEDNN_OPTS ??= "1";
 
-const shims: Record<string, unknown> = { isNullOrUndefined: (value: unknown) => value == null, isArray: Array.isArray };
-for (const [name, shim] of Object.entries(shims)) if (!(name in nodeUtil)) Object.assign(nodeUtil, { [name]: shim });
+// The package calls these functions of node:util, which Node 24 no longer has.
+const removedFromNode = { isNullOrUndefined: (value: unknown) => value == null, isArray: Array.isArray };
+for (const [name, replacement] of Object.entries(removedFromNode)) {
+  if (!(name in nodeUtil)) Object.assign(nodeUtil, { [name]: replacement });
+}
 
-/** Why the native engine could not be loaded; undefined when it is running. */
-export let nativeEngineError: Error | undefined;
-try {
-  require("@tensorflow/tfjs-node-gpu");
-} catch (error) {
-  nativeEngineError = error as Error;
+/** Why the native TensorFlow engine could not be loaded; undefined when it could. */
+export const nativeEngineError: Error | undefined = loadNativeEngine();
+
+function loadNativeEngine(): Error | undefined {
+  try {
+    require("@tensorflow/tfjs-node-gpu");
+  } catch (error) {
+    return error as Error;
+  }
+  mendTensorFlowKernels();
+  return undefined;
 }

@@ -1,30 +1,7 @@
 import { tf } from "../tf";
+import { padForWindows, planarAxes, readAtOffset, spatialAxes, windowOffsets, type WindowAxis } from "../windows";
 import { composed, linear, tangentOrZeros } from "./combinators";
 import type { JvpRule, JvpRules } from "./registry";
-
-/** How a window slides along one axis, in elements. */
-interface WindowAxis {
-  filter: number;
-  stride: number;
-  dilation: number;
-  padBefore: number;
-  padAfter: number;
-  output: number;
-}
-
-/** All offsets within a window, the last axis fastest. */
-const offsets = (axes: readonly WindowAxis[]): number[][] =>
-  axes.reduce<number[][]>((partial, { filter }) => partial.flatMap((offset) => Array.from({ length: filter }, (_, next) => [...offset, next])), [[]]);
-
-/** What each window holds at one offset: [B, ...outputs, C] from x [B, ...inputs, C] padded with `padValue`. */
-function atOffset(padded: tf.Tensor, axes: readonly WindowAxis[], offset: readonly number[]): tf.Tensor {
-  const begin = axes.map(({ dilation }, index) => offset[index] * dilation);
-  const end = axes.map(({ output, stride }, index) => begin[index] + (output - 1) * stride + 1);
-  return tf.stridedSlice(padded, [0, ...begin, 0], [padded.shape[0], ...end, padded.shape[padded.rank - 1]], [1, ...axes.map(({ stride }) => stride), 1]);
-}
-
-const pad = (x: tf.Tensor, axes: readonly WindowAxis[], padValue: number): tf.Tensor =>
-  tf.pad(x, [[0, 0], ...axes.map(({ padBefore, padAfter }): [number, number] => [padBefore, padAfter]), [0, 0]], padValue);
 
 /**
  * The tangent at each window's maximum, the first one at a tie: walks over the offsets of the window and keeps the largest score so far with the tangent that belongs to it.
@@ -33,7 +10,7 @@ const pad = (x: tf.Tensor, axes: readonly WindowAxis[], padValue: number): tf.Te
  * @param tangent at an offset, of the same shape
  */
 function tangentOfLargest(axes: readonly WindowAxis[], score: (offset: number[]) => tf.Tensor, tangent: (offset: number[]) => tf.Tensor): tf.Tensor {
-  const [first, ...others] = offsets(axes);
+  const [first, ...others] = windowOffsets(axes);
   let best = score(first);
   let result = tangent(first);
   for (const offset of others) {
@@ -45,19 +22,6 @@ function tangentOfLargest(axes: readonly WindowAxis[], score: (offset: number[])
   return result;
 }
 
-/** The axes of a two-dimensional window, height before width. */
-const planarAxes = (info: tf.backend_util.Conv2DInfo): WindowAxis[] => [
-  { filter: info.filterHeight, stride: info.strideHeight, dilation: info.dilationHeight, padBefore: info.padInfo.top, padAfter: info.padInfo.bottom, output: info.outHeight },
-  { filter: info.filterWidth, stride: info.strideWidth, dilation: info.dilationWidth, padBefore: info.padInfo.left, padAfter: info.padInfo.right, output: info.outWidth },
-];
-
-/** The axes of a three-dimensional window, depth first. */
-const spatialAxes = (info: tf.backend_util.Conv3DInfo): WindowAxis[] => [
-  { filter: info.filterDepth, stride: info.strideDepth, dilation: info.dilationDepth, padBefore: info.padInfo.front, padAfter: info.padInfo.back, output: info.outDepth },
-  { filter: info.filterHeight, stride: info.strideHeight, dilation: info.dilationHeight, padBefore: info.padInfo.top, padAfter: info.padInfo.bottom, output: info.outHeight },
-  { filter: info.filterWidth, stride: info.strideWidth, dilation: info.dilationWidth, padBefore: info.padInfo.left, padAfter: info.padInfo.right, output: info.outWidth },
-];
-
 type Shape4D = [number, number, number, number];
 type Shape5D = [number, number, number, number, number];
 
@@ -65,31 +29,31 @@ type Shape5D = [number, number, number, number, number];
 const maxPool = <Attributes>(windowAxes: (shape: number[], attributes: Attributes) => WindowAxis[]): JvpRule => ({ inputs: { x }, tangents, attributes }) => {
   if (!tangents.x) return undefined;
   const axes = windowAxes(x.shape, attributes as Attributes);
-  const paddedX = pad(x, axes, Number.NEGATIVE_INFINITY);
-  const paddedTangent = pad(tangents.x, axes, 0);
-  return [tangentOfLargest(axes, (offset) => atOffset(paddedX, axes, offset), (offset) => atOffset(paddedTangent, axes, offset))];
+  const paddedX = padForWindows(x, axes, Number.NEGATIVE_INFINITY);
+  const paddedTangent = padForWindows(tangents.x, axes, 0);
+  return [tangentOfLargest(axes, (offset) => readAtOffset(paddedX, axes, offset), (offset) => readAtOffset(paddedTangent, axes, offset))];
 };
 
-const maxPool2D = maxPool<tf.MaxPoolAttrs>((shape, { filterSize, strides, pad: padding, dimRoundingMode }) =>
-  planarAxes(tf.backend_util.computePool2DInfo(shape as Shape4D, filterSize, strides, 1, padding, dimRoundingMode)));
+const maxPool2D = maxPool<tf.MaxPoolAttrs>((shape, { filterSize, strides, pad, dimRoundingMode }) =>
+  planarAxes(tf.backend_util.computePool2DInfo(shape as Shape4D, filterSize, strides, 1, pad, dimRoundingMode)));
 
-const maxPool3D = maxPool<tf.MaxPool3DAttrs>((shape, { filterSize, strides, pad: padding, dimRoundingMode, dataFormat }) =>
-  spatialAxes(tf.backend_util.computePool3DInfo(shape as Shape5D, filterSize, strides, 1, padding, dimRoundingMode, dataFormat)));
+const maxPool3D = maxPool<tf.MaxPool3DAttrs>((shape, { filterSize, strides, pad, dimRoundingMode, dataFormat }) =>
+  spatialAxes(tf.backend_util.computePool3DInfo(shape as Shape5D, filterSize, strides, 1, pad, dimRoundingMode, dataFormat)));
 
 /** y = max over the window of x + filter (morphological dilation): dx + dfilter at the maximum. */
 const dilation: JvpRule = (call) => {
   const { x, filter } = call.inputs;
-  const { strides, pad: padding, dilations } = call.attributes as unknown as tf.Dilation2DAttrs;
-  const axes = planarAxes(tf.backend_util.computeDilation2DInfo(x.shape as Shape4D, filter.shape as [number, number, number], strides, padding, "NHWC", dilations));
-  const paddedX = pad(x, axes, Number.NEGATIVE_INFINITY);
-  const paddedTangent = pad(tangentOrZeros(call, "x"), axes, 0);
+  const { strides, pad, dilations } = call.attributes as unknown as tf.Dilation2DAttrs;
+  const axes = planarAxes(tf.backend_util.computeDilation2DInfo(x.shape as Shape4D, filter.shape as [number, number, number], strides, pad, "NHWC", dilations));
+  const paddedX = padForWindows(x, axes, Number.NEGATIVE_INFINITY);
+  const paddedTangent = padForWindows(tangentOrZeros(call, "x"), axes, 0);
   const filterTangent = tangentOrZeros(call, "filter");
   // [C] at each offset of the filter [filterHeight, filterWidth, C]
   const ofFilter = (values: tf.Tensor, [row, column]: number[]): tf.Tensor => tf.reshape(tf.slice(values, [row, column, 0], [1, 1, -1]), [-1]);
   return tangentOfLargest(
     axes,
-    (offset) => tf.add(atOffset(paddedX, axes, offset), ofFilter(filter, offset)),
-    (offset) => tf.add(atOffset(paddedTangent, axes, offset), ofFilter(filterTangent, offset)),
+    (offset) => tf.add(readAtOffset(paddedX, axes, offset), ofFilter(filter, offset)),
+    (offset) => tf.add(readAtOffset(paddedTangent, axes, offset), ofFilter(filterTangent, offset)),
   );
 };
 

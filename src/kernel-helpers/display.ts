@@ -1,0 +1,61 @@
+import { randomBytes } from "node:crypto";
+import type { MimeBundle } from "./cell-outputs";
+
+export type { MimeBundle };
+
+export interface DisplayOptions {
+  /** Name under which the display can be updated later. */
+  id?: string;
+  /** Replace the display of that name instead of adding one. Default false. */
+  update?: boolean;
+  /** Per MIME type, e.g. `{ "image/png": { width: 640 } }`. */
+  metadata?: Record<string, unknown>;
+}
+
+/** A way to get displays to whoever looks: a notebook, a terminal, a test. */
+export type DisplaySink = (bundle: MimeBundle, options: DisplayOptions) => void;
+
+/**
+ * Shows one thing in several forms; the front end takes the best it can show.
+ *
+ * Bytes are sent as base64. Outside a notebook the "text/plain" form is printed. Plain text is never HTML: what goes under
+ * "text/html" must have been escaped by its maker (see {@link escapeHtml}).
+ *
+ * @param bundle data by MIME type; always give "text/plain" too
+ */
+export function display(bundle: MimeBundle, options: DisplayOptions = {}): void {
+  const data = Object.fromEntries(
+    Object.entries(bundle).map(([type, value]) => [type, value instanceof Uint8Array ? Buffer.from(value).toString("base64") : value]),
+  );
+  (notebookSink() ?? terminalSink)(data, options);
+}
+
+/** Shows Markdown, equations between dollar signs included. */
+export function markdown(text: string): void {
+  display({ "text/markdown": text, "text/plain": text });
+}
+
+/** A new name for a display. */
+export function newDisplayId(): string {
+  return randomBytes(8).toString("hex");
+}
+
+interface TslabJupyter {
+  lastWriteDisplayData: ((message: { data: MimeBundle; metadata: object; transient: { display_id?: string } }, update: boolean) => void) | null;
+}
+
+/** The running kernel's way to send a display; undefined outside a notebook. */
+function notebookSink(): DisplaySink | undefined {
+  // It must be the very module that the kernel runs: requiring tslab here might load another copy.
+  const path = Object.keys(require.cache).find((name) => /[\\/]tslab[\\/]dist[\\/]jupyter\.js$/.test(name));
+  const jupyter: TslabJupyter | undefined = path === undefined ? undefined : require.cache[path]?.exports;
+  const write = jupyter?.lastWriteDisplayData;
+  if (!write) return undefined;
+  return (data, { id, update = false, metadata = {} }) => write({ data, metadata, transient: id === undefined ? {} : { display_id: id } }, update);
+}
+
+function terminalSink(data: MimeBundle, { update = false }: DisplayOptions): void {
+  const text = data["text/plain"];
+  // A terminal can't change what it has printed; a display's first state has to do there.
+  if (typeof text === "string" && !update) process.stdout.write(`${text}\n`);
+}

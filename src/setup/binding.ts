@@ -27,8 +27,9 @@ function sourceFolder(project: string): string {
   return join(bindingPackage(project), "binding");
 }
 
-function signalsHeader(project: string): string {
-  return join(project, "native", "signals-blocked.h");
+/** Headers of this project that the compiler reads before the package's source: they mend what the source doesn't know. */
+function includedHeaders(project: string): string[] {
+  return ["log-level.h", "signals-blocked.h"].map((name) => join(project, "native", name));
 }
 
 /** Compiler arguments that don't depend on the compiler. */
@@ -46,8 +47,7 @@ export function compilerArguments(plan: RuntimePlan, context: Pick<SetupContext,
     "-DBUILDING_NODE_EXTENSION",
     `-I${join(tensorflow, "include")}`,
     `-I${join(project, "node_modules", "node-api-headers", "include")}`,
-    "-include",
-    signalsHeader(project),
+    ...includedHeaders(project).flatMap((header) => ["-include", header]),
     join(sourceFolder(project), "tfjs_backend.cc"),
     join(sourceFolder(project), "tfjs_binding.cc"),
     ...plan.libraries.map((library) => join(tensorflow, library)),
@@ -66,7 +66,7 @@ function bindingFolder(plan: RuntimePlan, context: Pick<SetupContext, "project" 
   const hash = createHash("sha256");
   const headersManifest = join(project, "node_modules", "node-api-headers", "package.json");
   const sources = readdirSync(sourceFolder(project)).sort().map((name) => join(sourceFolder(project), name));
-  for (const file of [headersManifest, signalsHeader(project), ...sources]) hash.update(readFileSync(file)).update("\0");
+  for (const file of [headersManifest, ...includedHeaders(project), ...sources]) hash.update(readFileSync(file)).update("\0");
   // Paths inside the project don't change the outcome; the cache's path does (rpath).
   const flags = compilerArguments(plan, context, process.platform, BINDING).join("\0").replaceAll(project, "");
   hash.update(flags).update(process.arch);

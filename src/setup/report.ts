@@ -8,12 +8,19 @@ export interface Reporter {
   update(text: string): void;
 }
 
+/** The part of a terminal's or a file's stream that a reporter uses. */
+export interface TextStream {
+  isTTY?: boolean;
+  columns?: number;
+  write(text: string): unknown;
+}
+
 const LOG_INTERVAL_MILLISECONDS = 10_000;
 
 /**
  * A reporter that writes to a terminal, or to a log where updates come at most every ten seconds.
  */
-export function createReporter(stream: NodeJS.WriteStream, now: () => number = Date.now): Reporter {
+export function createReporter(stream: TextStream, now: () => number = Date.now): Reporter {
   const isTerminal = stream.isTTY === true;
   let hasUpdate = false;
   let lastUpdate = now();

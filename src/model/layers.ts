@@ -49,14 +49,15 @@ export function convolution(parameters: Parameters, name: string, x: tf.Tensor4D
 }
 
 /**
- * Doubles height and width by repeating each pixel. Built of reshape and tile, which every engine and the forward mode know.
+ * Doubles height and width by repeating each pixel. Built of concatenations, whose gradient and forward mode every engine has.
  * @param x [B, H, W, C]
  * @returns [B, 2 H, 2 W, C]
  */
 export function upsample(x: tf.Tensor4D): tf.Tensor4D {
   const [batch, height, width, channels] = x.shape;
-  const columns = tf.tile(x.reshape([batch * height, 1, width, 1, channels]), [1, 2, 1, 2, 1]); // [B H, 2, W, 2, C]
-  return columns.reshape([batch, 2 * height, 2 * width, channels]);
+  const pixels = x.reshape([batch * height * width, 1, channels]);
+  const rows = tf.concat([pixels, pixels], 1).reshape([batch * height, 1, 2 * width * channels]); // each pixel twice
+  return tf.concat([rows, rows], 1).reshape([batch, 2 * height, 2 * width, channels]); // each row twice
 }
 
 /**
@@ -87,6 +88,16 @@ export function unpatchify(tokens: tf.Tensor, patchSize: number): tf.Tensor4D {
     .reshape([batch, side, side, patchSize, patchSize * channels]) // [B, n, n, p, p C]
     .transpose([0, 1, 3, 2, 4]) // [B, n, p, n, p C]
     .reshape([batch, side * patchSize, side * patchSize, channels]);
+}
+
+/**
+ * Spreads each pixel's channels over a 2 x 2 square (Shi et al., 2016).
+ * @param x [B, H, W, 4 C]
+ * @returns [B, 2 H, 2 W, C]
+ */
+export function depthToSpace(x: tf.Tensor4D): tf.Tensor4D {
+  const [batch, height, width, channels] = x.shape;
+  return unpatchify(x.reshape([batch, height * width, channels]), 2);
 }
 
 /** Cosines and sines [1, N, 1, d / 2] of the rotary position embedding of N tokens. */
@@ -145,4 +156,10 @@ export function timeFeatures(times: tf.Tensor1D, size: number): tf.Tensor2D {
  */
 export function embed(table: tf.Tensor2D, labels: tf.Tensor1D): tf.Tensor2D {
   return tf.matMul(tf.oneHot(labels, table.shape[0]).toFloat() as tf.Tensor2D, table);
+}
+
+/** A copy of a value through which no gradient flows: the sg of the paper. */
+export function stopGradient<T extends tf.Tensor>(x: T): T {
+  const stop = tf.customGrad((value) => ({ value: tf.clone(value as tf.Tensor), gradFunc: (dy: tf.Tensor) => tf.zerosLike(dy) }));
+  return stop(x) as T;
 }

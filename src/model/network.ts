@@ -1,5 +1,5 @@
 import { tf } from "./engine/tf";
-import { convolution, embed, linear, parameter, patchify, rmsNorm, rotaryTable, rotate, silu, timeFeatures, unpatchify, upsample, type Parameters, type RotaryTable } from "./layers";
+import { convolution, depthToSpace, embed, linear, parameter, patchify, rmsNorm, rotaryTable, rotate, silu, timeFeatures, unpatchify, type Parameters, type RotaryTable } from "./layers";
 import type { RandomStream } from "./random";
 
 /** The network's size and the shapes between which it maps. */
@@ -25,7 +25,7 @@ export interface NetworkConfig {
   timeTokens: number;
   /** "linear": one linear map to pixels (the paper's); "convolution": overlapping convolutions, which leave no seams between small patches. */
   head: "linear" | "convolution";
-  /** Channels of the convolutional head at the latent's resolution, halved at each doubling but the last. */
+  /** Channels of the convolutional head at twice the latent's resolution, halved at each further doubling. */
   headChannels: number;
 }
 
@@ -37,10 +37,10 @@ export const hiddenWidth = (width: number): number => Math.round((width * 8) / 3
 const tokenSide = (config: NetworkConfig): number => config.latentSize / config.patchSize;
 const prefixTokens = (config: NetworkConfig): number => config.classTokens + config.timeTokens;
 
-/** Channels of the convolutional head: one entry a resolution, from the latent's to the image's. */
+/** Channels of the convolutional head: one entry a resolution, from twice the latent's to the image's. */
 export function headChannels(config: NetworkConfig): number[] {
   const doublings = Math.log2(config.imageSize / config.latentSize);
-  return Array.from({ length: doublings + 1 }, (_, stage) => Math.max(Math.round(config.headChannels / 2 ** stage), 16));
+  return Array.from({ length: doublings }, (_, stage) => Math.max(Math.round(config.headChannels / 2 ** stage), 16));
 }
 
 /** How a weight starts: normal with a standard deviation, or all ones, or all zeros. */
@@ -92,16 +92,18 @@ export function parameterShapes(config: NetworkConfig): Record<string, Parameter
     bias("head", 3 * (config.imageSize / tokenSide(config)) ** 2);
   } else {
     const channels = headChannels(config);
-    const conv = (name: string, from: number, to: number, start: number | "zeros" = (9 * from) ** -0.5): void => {
-      shapes[`${name}.weight`] = { shape: [3, 3, from, to], start };
+    const conv = (name: string, from: number, to: number, size = 3, start: number | "zeros" = (size * size * from) ** -0.5): void => {
+      shapes[`${name}.weight`] = { shape: [size, size, from, to], start };
       bias(name, to);
     };
-    dense("head.tokens", width, patchSize * patchSize * channels[0]);
-    bias("head.tokens", patchSize * patchSize * channels[0]);
-    conv("head.enter", channels[0] + latentChannels, channels[0]);
-    for (let stage = 1; stage < channels.length; stage++) conv(`head.stages.${stage - 1}`, channels[stage - 1], channels[stage]);
-    conv("head.refine", channels[channels.length - 1], channels[channels.length - 1]);
-    conv("head.image", channels[channels.length - 1], 3, "zeros");
+    dense("head.tokens", width, (2 * patchSize) ** 2 * channels[0]);
+    bias("head.tokens", (2 * patchSize) ** 2 * channels[0]);
+    channels.forEach((count, stage) => {
+      if (stage > 0) conv(`head.stages.${stage}.enter`, channels[stage - 1], 4 * count, 1);
+      conv(`head.stages.${stage}.first`, count, count);
+      conv(`head.stages.${stage}.second`, count, count, 3, "zeros");
+    });
+    conv("head.image", channels[channels.length - 1], 3, 3, "zeros");
   }
   return shapes;
 }
@@ -158,7 +160,7 @@ export function network(config: NetworkConfig, parameters: Parameters, zT: tf.Te
     tokens = tf.add(tokens, swiGlu(parameters, `blocks.${block}.mlp`, tokens));
   }
   const last = rmsNorm(parameters, "finalNorm", tf.slice(tokens, [0, prefix, 0], [batch, side * side, config.width]));
-  return config.head === "linear" ? unpatchify(linear(parameters, "head", last), config.imageSize / side) : convolutionHead(config, parameters, last, zT);
+  return config.head === "linear" ? unpatchify(linear(parameters, "head", last), config.imageSize / side) : convolutionHead(config, parameters, last);
 }
 
 /** Multi-head attention with normalised queries and keys, times a learned gate. @param x [B, N, D] */
@@ -182,15 +184,18 @@ function swiGlu(parameters: Parameters, name: string, x: tf.Tensor): tf.Tensor {
 }
 
 /**
- * From tokens to pixels by overlapping convolutions, doubling the resolution up to the image's. The latent itself enters once more.
+ * From tokens to pixels: tokens become patches of features at twice the latent's resolution, and residual convolutions, which overlap
+ * the patches' borders, work at each resolution up to the image's.
  * @param tokens [B, n n, D]
- * @param zT [B, h, w, c]
+ * @returns images [B, H, W, 3]
  */
-function convolutionHead(config: NetworkConfig, parameters: Parameters, tokens: tf.Tensor, zT: tf.Tensor4D): tf.Tensor4D {
-  const stages = headChannels(config).length - 1;
-  const grid = unpatchify(linear(parameters, "head.tokens", tokens), config.patchSize); // [B, h, w, C]
-  let x = silu(convolution(parameters, "head.enter", tf.concat([grid, zT], 3)));
-  for (let stage = 0; stage < stages; stage++) x = silu(convolution(parameters, `head.stages.${stage}`, upsample(x)));
-  x = tf.add(x, silu(convolution(parameters, "head.refine", x)));
-  return convolution(parameters, "head.image", x); // [B, H, W, 3]
+function convolutionHead(config: NetworkConfig, parameters: Parameters, tokens: tf.Tensor): tf.Tensor4D {
+  let x = unpatchify(linear(parameters, "head.tokens", tokens), 2 * config.patchSize); // [B, n n, (2 p)^2 C] -> [B, 2 h, 2 w, C]
+  headChannels(config).forEach((_, stage) => {
+    const name = `head.stages.${stage}`;
+    if (stage > 0) x = depthToSpace(convolution(parameters, `${name}.enter`, x)); // [B, s, s, C] -> [B, 2 s, 2 s, C']
+    const inner = silu(convolution(parameters, `${name}.first`, silu(x)));
+    x = tf.add(x, convolution(parameters, `${name}.second`, inner));
+  });
+  return convolution(parameters, "head.image", silu(x));
 }

@@ -5,7 +5,7 @@ import { latentAt, perSample, velocity } from "./trajectory";
 /** The network as the objective sees it: latents [B, h, w, c], r [B], class labels y int32 [B] -> images [B, H, W, 3]. */
 export type ImageField = (zT: tf.Tensor4D, r: tf.Tensor1D, y: tf.Tensor1D) => tf.Tensor4D;
 
-/** One batch of training data with its noise and times; the first `offDiagonal` samples have r < t, the others r = t. */
+/** One batch of training data with its noise and times; in the order of sampleTimes(): r = 0, other r < t, r = t. */
 export interface Batch {
   /** Images [B, H, W, 3] in [-1, 1]. */
   x0: tf.Tensor4D;
@@ -13,7 +13,7 @@ export interface Batch {
   z: tf.Tensor4D;
   /** Noise [B, h, w, c]. */
   eps: tf.Tensor4D;
-  /** Times [B], 0 < r <= t < 1. */
+  /** Times [B], 0 <= r <= t <= 1, t > 0. */
   r: tf.Tensor1D;
   t: tf.Tensor1D;
   /** Class labels, int32 [B]. */
@@ -61,10 +61,13 @@ export function correctionFactor(r: tf.Tensor1D, t: tf.Tensor1D): tf.Tensor1D {
 /**
  * The reconstruction-compatible prediction (eq. 13): x_hat = F + (t (t - r) / r) sg(dF/dt). At the solution E[x_hat | z_t] = E[x0 | z_t],
  * so that losses which compare pictures may take it on every pair (t, r).
+ * @param limit largest factor that is applied; beyond it (at r = 0 always) x_hat is F alone, and no loss should compare it with x0
  * @returns xHat [B, H, W, 3]
  */
-export function reconstructionPrediction(F: tf.Tensor4D, dFdt: tf.Tensor4D, r: tf.Tensor1D, t: tf.Tensor1D): tf.Tensor4D {
-  return tf.add(F, tf.mul(perSample(correctionFactor(r, t)), dFdt));
+export function reconstructionPrediction(F: tf.Tensor4D, dFdt: tf.Tensor4D, r: tf.Tensor1D, t: tf.Tensor1D, limit = Infinity): tf.Tensor4D {
+  const factor = correctionFactor(r, t);
+  const usable = tf.logicalAnd(tf.greater(r, 0), tf.lessEqual(factor, limit));
+  return tf.add(F, tf.mul(perSample(tf.where(usable, factor, tf.zerosLike(factor))), dFdt));
 }
 
 /** All that the objective computes of a batch, named as in the method; the losses are functions of it. */
@@ -86,10 +89,11 @@ export interface ObjectiveTerms extends Batch {
  * @param field the network
  * @param batch data, noise and times
  * @param dFdt what trajectoryDerivative() gave for the same batch, computed outside the differentiated function
+ * @param correctionLimit largest correction factor of x_hat
  */
-export function objectiveTerms(field: ImageField, batch: Batch, dFdt: tf.Tensor4D): ObjectiveTerms {
+export function objectiveTerms(field: ImageField, batch: Batch, dFdt: tf.Tensor4D, correctionLimit = Infinity): ObjectiveTerms {
   const { x0, z, eps, r, t, y } = batch;
   const zT = latentAt(z, eps, t);
   const F = field(zT, r, y);
-  return { ...batch, zT, v: velocity(z, eps), F, dFdt, residual: residualOf(F, x0, dFdt, r, t), xHat: reconstructionPrediction(F, dFdt, r, t) };
+  return { ...batch, zT, v: velocity(z, eps), F, dFdt, residual: residualOf(F, x0, dFdt, r, t), xHat: reconstructionPrediction(F, dFdt, r, t, correctionLimit) };
 }

@@ -3,12 +3,27 @@ import type { RandomStream } from "./random";
 
 /** How the pairs of times r <= t are drawn; see the training options of the same names. */
 export interface TimeOptions {
-  /** Smallest distance of r and t from 0 and 1 (eps_t). */
+  /** Smallest distance of r and t from 0 and 1 (eps_t); the pairs that are asked for r = 0 or t = 1 are exempt. */
   minimumTime: number;
   /** Share of the batch with r = t, for which no Jacobian-vector product is needed. */
   diagonalShare: number;
+  /** Share of the batch with r = 0 exactly: the trajectory's whole way down. */
+  endShare: number;
+  /** Share of those with t = 1 as well: the pair that one-step sampling uses. */
+  noiseShare: number;
   /** Factor s of the shift u -> s u / (1 + (s - 1) u). */
   timeShift: number;
+}
+
+/** A batch of times, ordered: first the samples with r = 0, then the others with r < t, then those with r = t. */
+export interface Times {
+  /** [B] each. */
+  r: Float32Array;
+  t: Float32Array;
+  /** How many samples have r = 0. */
+  atEnd: number;
+  /** How many have r < t; the first `atEnd` of them with r = 0. */
+  offDiagonal: number;
 }
 
 /**
@@ -20,20 +35,24 @@ export function timeShiftFor(latentSize: number): number {
 }
 
 /**
- * Draws a batch of times (Sec. 3.3): two shifted uniform numbers, clamped and sorted so that r <= t. The samples with r < t come first.
- * @returns r and t, [B] each, in [minimumTime, 1 - minimumTime], and how many samples have r < t
+ * Draws a batch of times (Sec. 3.3): two shifted uniform numbers, clamped and sorted so that r <= t. The share with r = 0 is ours: a small
+ * training meets the neighbourhood of (0, 1), where one-step sampling lives, too seldom by chance.
+ * @returns r and t, [B] each, 0 <= r <= t <= 1, t > 0
  */
-export function sampleTimes(stream: RandomStream, batchSize: number, options: TimeOptions): { r: Float32Array; t: Float32Array; offDiagonal: number } {
+export function sampleTimes(stream: RandomStream, batchSize: number, options: TimeOptions): Times {
   const offDiagonal = batchSize - Math.round(batchSize * options.diagonalShare);
+  const atEnd = Math.min(Math.round(batchSize * options.endShare), offDiagonal);
+  const atNoise = Math.round(atEnd * options.noiseShare);
   const shift = (u: number): number => {
     const shifted = (options.timeShift * u) / (1 + (options.timeShift - 1) * u);
     return Math.min(Math.max(shifted, options.minimumTime), 1 - options.minimumTime);
   };
   const first = stream.uniform(batchSize).map(shift);
   const second = stream.uniform(batchSize).map(shift);
-  const t = first.map((time, index) => (index < offDiagonal ? Math.max(time, second[index]) : time));
-  const r = first.map((time, index) => (index < offDiagonal ? Math.min(time, second[index]) : time));
-  return { r, t, offDiagonal };
+  const isOff = (index: number): boolean => index >= atEnd && index < offDiagonal;
+  const t = first.map((time, index) => (index < atNoise ? 1 : isOff(index) ? Math.max(time, second[index]) : time));
+  const r = first.map((time, index) => (index < atEnd ? 0 : isOff(index) ? Math.min(time, second[index]) : time));
+  return { r, t, atEnd, offDiagonal };
 }
 
 /** Times [B] as [B, 1, 1, 1], to be multiplied with latents or images. */

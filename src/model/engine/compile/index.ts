@@ -24,6 +24,11 @@ type Tensors = Record<string, tf.Tensor>;
 
 export interface Compiled<Inputs extends Tensors, Outputs extends Tensors> {
   (inputs: Inputs, staticArguments?: StaticArguments): Outputs;
+  /**
+   * Compiles for given shapes ahead of time, with two sets of example inputs of different values, and leaves every variable as it was.
+   * Does nothing when that program is there already, or on another engine.
+   */
+  prepare(first: Inputs, second: Inputs, staticArguments?: StaticArguments): void;
   /** The programs in use: operations and bytes of state of each. */
   programs(): { key: string; operations: number; stateBytes: number }[];
   /** Frees all sessions; variables keep their newest values. */
@@ -85,7 +90,22 @@ export function compile<Inputs extends Tensors, Outputs extends Tensors>(
     return outputs;
   };
 
+  const prepare = (first: Inputs, second: Inputs, staticArguments: StaticArguments = {}): void => {
+    if (!nativeBackend() || programs.has(keyOf(first, staticArguments))) return;
+    const variables = Object.values(tf.engine().registeredVariables);
+    const before = variables.map((variable) => ({ data: variable.dataId, value: tf.clone(variable) }));
+    try {
+      for (const inputs of [first, second]) tf.dispose(call(inputs, staticArguments));
+    } finally {
+      variables.forEach((variable, index) => {
+        if (variable.dataId !== before[index].data) variable.assign(before[index].value);
+        before[index].value.dispose();
+      });
+    }
+  };
+
   return Object.assign(call, {
+    prepare,
     programs: () => [...programs].map(([key, { operations, stateBytes }]) => ({ key, operations, stateBytes })),
     dispose() {
       for (const program of programs.values()) program.dispose();

@@ -1,0 +1,195 @@
+import { DATASET_NAMES, type DatasetConfig } from "./data/load";
+import { timeShiftFor } from "./trajectory";
+import { nearestNames } from "./nearest-name";
+import type { NetworkConfig } from "./network";
+
+/**
+ * The one size dial: each preset is a network, from what trains on a laptop in minutes to the paper's sizes. B, L and XL are those
+ * of Table 3 (for latents of 32 x 32); tiny and small end in convolutions, since with few tokens linear patches leave seams.
+ */
+export const PRESETS = {
+  tiny: { width: 128, depth: 4, heads: 4, patchSize: 2, bottleneck: 0, classTokens: 4, timeTokens: 2, head: "convolution", headChannels: 32 },
+  small: { width: 192, depth: 6, heads: 6, patchSize: 2, bottleneck: 0, classTokens: 4, timeTokens: 2, head: "convolution", headChannels: 64 },
+  B: { width: 768, depth: 12, heads: 12, patchSize: 2, bottleneck: 128, classTokens: 8, timeTokens: 4, head: "linear", headChannels: 0 },
+  L: { width: 1024, depth: 24, heads: 16, patchSize: 2, bottleneck: 128, classTokens: 8, timeTokens: 4, head: "linear", headChannels: 0 },
+  XL: { width: 1152, depth: 28, heads: 16, patchSize: 2, bottleneck: 128, classTokens: 8, timeTokens: 4, head: "linear", headChannels: 0 },
+} as const satisfies Record<string, Omit<NetworkConfig, "imageSize" | "latentSize" | "latentChannels" | "classes">>;
+
+export type PresetName = keyof typeof PRESETS;
+
+/**
+ * The network of a preset between given shapes.
+ * @throws Error naming the presets there are
+ */
+export function networkConfig(preset: string, shapes: Pick<NetworkConfig, "imageSize" | "latentSize" | "latentChannels" | "classes">): NetworkConfig {
+  if (!(preset in PRESETS)) throw new Error(`there is no preset "${preset}": choose one of ${Object.keys(PRESETS).join(", ")}`);
+  return { ...PRESETS[preset as PresetName], ...shapes };
+}
+
+/** Everything that decides a training; saved with the run and in each checkpoint. */
+export interface TrainConfig {
+  /** Name of the run; its files lie in runs/NAME. */
+  name: string;
+  /** Seed of every random stream: order of the data, noise, times, weights, critic. */
+  seed: number;
+  /** "avatars", "folder", "cifar10" or "mnist". */
+  dataset: DatasetConfig["name"];
+  /** Folder of the data set's files, for all but the avatars. */
+  dataPath: string;
+  /** Height and width of the images, pixels. */
+  imageSize: number;
+  /** Training images; 0 for all there are (24,000 avatars). */
+  trainCount: number;
+  /** The network's size: tiny, small, B, L or XL. */
+  preset: string;
+  /** Training steps of the variational autoencoder, when none is cached. */
+  encoderSteps: number;
+  /** Optimiser steps. */
+  steps: number;
+  /** Images a step. */
+  batchSize: number;
+  /** Equal parts into which a batch is cut, one after the other, to save memory. */
+  accumulation: number;
+  /** Weight of each loss, by name. */
+  losses: Record<string, number>;
+  /** Step from which a loss counts, by name; 0 where none is given. */
+  lossStart: Record<string, number>;
+  /** Smallest distance of the times from 0 and 1 (eps_t). */
+  minimumTime: number;
+  /** Share of the batch with r = t. */
+  diagonalShare: number;
+  /** Share of the batch with r = 0, and share of those with t = 1. */
+  endShare: number;
+  noiseShare: number;
+  /** Shift s of the times; 0 for the paper's sqrt(latent size / 4096). */
+  timeShift: number;
+  /** Largest factor t (t - r) / r at which losses on pictures use x_hat. */
+  correctionLimit: number;
+  /** "muon" (on the matrices of the blocks, AdamW elsewhere) or "adamw". */
+  optimizer: string;
+  /** Peak learning rate of AdamW. */
+  learningRate: number;
+  /** Peak learning rate of Muon. */
+  matrixLearningRate: number;
+  weightDecay: number;
+  /** Steps over which the learning rates rise. */
+  warmupSteps: number;
+  /** Share of the peak rate that is left at the last step. */
+  finalRateShare: number;
+  /** Largest joint norm of the gradients; 0 for no limit. */
+  clipNorm: number;
+  /** Decay of the averaged weights, which are the ones sampled. */
+  emaDecay: number;
+  /** Peak learning rate of the critic. */
+  criticLearningRate: number;
+  /** Channels of the critic's first layer. */
+  criticChannels: number;
+  /** Weight of the critic's gradient penalty, and the length of its finite difference. */
+  criticPenalty: number;
+  criticPenaltyStep: number;
+  /** Steps of the critic alone before its loss counts for the network. */
+  criticLead: number;
+  /** Steps over which the adversarial loss rises to its weight. */
+  adversarialRamp: number;
+  /** The frozen network of the perceptual loss. */
+  perceptualNetwork: string;
+  /** Height and width to which images are resized for it, pixels. */
+  perceptualSize: number;
+  /** Steps between checkpoints; the last step always has one. */
+  checkpointEvery: number;
+  /** Steps between grids of samples; 0 for none. */
+  sampleEvery: number;
+  /** Run each step as one compiled graph where the engine can. */
+  compile: boolean;
+}
+
+interface Option<Value> {
+  default: Value;
+  unit: string;
+  /** What a valid value is, in words, and the test. */
+  expected: string;
+  valid: (value: Value) => boolean;
+}
+
+const text = (value: string, expected = "a text"): Option<string> => ({ default: value, unit: "", expected, valid: (given) => typeof given === "string" });
+const oneOf = <Choice extends string>(value: Choice, choices: readonly Choice[]): Option<Choice> => ({ default: value, unit: "", expected: `one of ${choices.join(", ")}`, valid: (given) => choices.includes(given) });
+const isNumber = (value: unknown): value is number => typeof value === "number" && Number.isFinite(value);
+const count = (value: number, unit: string, least = 1): Option<number> => ({ default: value, unit, expected: `a whole number of at least ${least}`, valid: (given) => Number.isInteger(given) && given >= least });
+const rate = (value: number, unit = ""): Option<number> => ({ default: value, unit, expected: "a number of at least 0", valid: (given) => isNumber(given) && given >= 0 });
+const share = (value: number, unit = "share"): Option<number> => ({ default: value, unit, expected: "a number from 0 to 1", valid: (given) => isNumber(given) && given >= 0 && given <= 1 });
+const byName = (value: Record<string, number>, unit: string): Option<Record<string, number>> => ({ default: value, unit, expected: "numbers by loss name", valid: (given) => typeof given === "object" && given !== null && Object.values(given).every(isNumber) });
+
+/** Every option of a training with its default, unit and valid values. */
+export const TRAIN_OPTIONS: { [Key in keyof TrainConfig]: Option<TrainConfig[Key]> } = {
+  name: { default: "avatars", unit: "", expected: "letters, digits, '.', '-' and '_', with a letter or digit first", valid: (name) => typeof name === "string" && /^[A-Za-z0-9][\w.-]*$/.test(name) },
+  seed: { default: 0, unit: "", expected: "a whole number from 0 to 4294967295", valid: (seed) => Number.isInteger(seed) && seed >= 0 && seed <= 0xffffffff },
+  dataset: oneOf<DatasetConfig["name"]>("avatars", DATASET_NAMES),
+  dataPath: text("", "a folder"),
+  imageSize: { default: 32, unit: "pixels", expected: "a power of two from 16", valid: (size) => Number.isInteger(Math.log2(size)) && size >= 16 },
+  trainCount: count(0, "images", 0),
+  preset: oneOf<string>("tiny", Object.keys(PRESETS)),
+  encoderSteps: count(1200, "steps"),
+  steps: count(1200, "steps"),
+  batchSize: count(64, "images"),
+  accumulation: count(1, "parts"),
+  losses: byName({ pixel: 1 }, "weight"),
+  lossStart: byName({}, "step"),
+  minimumTime: { default: 0.02, unit: "of the trajectory", expected: "a number above 0 and below 0.5", valid: (time) => isNumber(time) && time > 0 && time < 0.5 },
+  diagonalShare: share(0.42, "share of the batch"),
+  endShare: share(0.42, "share of the batch"),
+  noiseShare: share(0.4, "share of the samples with r = 0"),
+  timeShift: rate(1),
+  correctionLimit: rate(1),
+  optimizer: oneOf<string>("muon", ["muon", "adamw"]),
+  learningRate: rate(2e-3, "a step"),
+  matrixLearningRate: rate(0.02, "a step"),
+  weightDecay: rate(0),
+  warmupSteps: count(60, "steps", 0),
+  finalRateShare: share(0.02),
+  clipNorm: rate(1),
+  emaDecay: { default: 0.995, unit: "a step", expected: "a number from 0 to below 1", valid: (decay) => isNumber(decay) && decay >= 0 && decay < 1 },
+  criticLearningRate: rate(4e-4, "a step"),
+  criticChannels: count(24, "channels"),
+  criticPenalty: rate(0.05),
+  criticPenaltyStep: rate(0.05, "of the images' range"),
+  criticLead: count(60, "steps", 0),
+  adversarialRamp: count(200, "steps", 0),
+  perceptualNetwork: oneOf<string>("efficientnet-lite0", ["efficientnet-lite0"]),
+  perceptualSize: count(48, "pixels", 16),
+  checkpointEvery: count(500, "steps"),
+  sampleEvery: count(200, "steps", 0),
+  compile: { default: true, unit: "", expected: "true or false", valid: (given) => typeof given === "boolean" },
+};
+
+/**
+ * Settings of the paper (Sec. 3.3 and Table 3) over which small runs differ: the unweighted L1 residual, its optimiser, schedule and average.
+ * The batch of 2048 and the 160 epochs are the reader's to afford.
+ */
+export const PAPER_SETTINGS: Partial<TrainConfig> = { losses: { "pixel-paper": 1 }, timeShift: 0, minimumTime: 0.01, diagonalShare: 0.5, endShare: 0, matrixLearningRate: 8e-4, learningRate: 8e-4, emaDecay: 0.9999 };
+
+/**
+ * Completes and checks a configuration.
+ * @param given any of the options
+ * @returns all options
+ * @throws Error listing every unknown key (with the nearest known ones) and every value out of range
+ */
+export function resolveConfig(given: Partial<TrainConfig> = {}): TrainConfig {
+  const defaults = Object.fromEntries(Object.entries(TRAIN_OPTIONS).map(([key, option]) => [key, option.default]));
+  const config = { ...defaults, ...given } as TrainConfig;
+  const faults: string[] = [];
+  for (const [key, value] of Object.entries(config)) {
+    const option = TRAIN_OPTIONS[key as keyof TrainConfig] as Option<unknown> | undefined;
+    if (!option) {
+      const near = nearestNames(key, Object.keys(TRAIN_OPTIONS));
+      faults.push(`there is no option "${key}"${near.length > 0 ? `; did you mean ${near.join(" or ")}?` : ""}`);
+    } else if (!option.valid(value)) faults.push(`${key} must be ${option.expected}${option.unit ? ` (${option.unit})` : ""}, not ${JSON.stringify(value)}`);
+  }
+  if (faults.length === 0 && config.batchSize % config.accumulation !== 0) faults.push(`accumulation ${config.accumulation} does not divide batchSize ${config.batchSize}`);
+  if (faults.length > 0) throw new Error(`the configuration can not be used: ${faults.join("; ")}`);
+  return config;
+}
+
+/** The shift of the times that a configuration means for a latent of the given size. */
+export function resolvedTimeShift(config: TrainConfig, latentSize: number): number {
+  return config.timeShift > 0 ? config.timeShift : timeShiftFor(latentSize);
+}

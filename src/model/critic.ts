@@ -1,0 +1,92 @@
+import { tf } from "./engine/tf";
+import { convolution, embed, linear, parameter, type Parameters } from "./layers";
+import type { ParameterShape } from "./network";
+
+/** The critic's size and the images that it judges. */
+export interface CriticConfig {
+  /** Height and width of the images, pixels. */
+  imageSize: number;
+  classes: number;
+  /** Channels of the first layer; each halving of the resolution doubles them, up to four times as many. */
+  channels: number;
+}
+
+const PATCH_SIZE = 8; // pixels: the resolution at which patches are judged
+const LEAK = 0.2;
+
+/** Channels of the layers: one at the image's resolution, one a halving down to the patches', and one at half of that. */
+function stageChannels({ imageSize, channels }: CriticConfig): number[] {
+  const halvings = Math.log2(imageSize / PATCH_SIZE) + 1;
+  return Array.from({ length: halvings + 1 }, (_, stage) => (stage === 0 ? Math.round((channels * 2) / 3) : channels * Math.min(2 ** stage, 4)));
+}
+
+/** Names, shapes and starting values of the critic's parameters. @throws Error when the image is too small for it */
+export function criticShapes(config: CriticConfig): Record<string, ParameterShape> {
+  if (config.imageSize < 2 * PATCH_SIZE) throw new Error(`the critic takes images of at least ${2 * PATCH_SIZE} pixels, not ${config.imageSize}`);
+  const channels = stageChannels(config);
+  const shapes: Record<string, ParameterShape> = {};
+  [3, ...channels].slice(0, channels.length).forEach((from, stage) => {
+    const size = stage === 0 ? 3 : 4;
+    shapes[`stages.${stage}.weight`] = { shape: [size, size, from, channels[stage]], start: (2 / (size * size * from)) ** 0.5 };
+    shapes[`stages.${stage}.bias`] = { shape: [channels[stage]], start: "zeros" };
+  });
+  const last = channels[channels.length - 1];
+  const side = PATCH_SIZE / 2;
+  shapes["pooling"] = { shape: [1, side, side, last], start: 1 / side };
+  for (const head of ["patch", "whole"]) {
+    shapes[`${head}.weight`] = { shape: [last, 1], start: last ** -0.5 };
+    shapes[`${head}.bias`] = { shape: [1], start: "zeros" };
+    shapes[`${head}.classEmbedding`] = { shape: [config.classes + 1, last], start: 0.1 };
+  }
+  return shapes;
+}
+
+/** The critic's judgement: large for what looks real. */
+export interface Scores {
+  /** Of the image as a whole [B, 1]. */
+  whole: tf.Tensor2D;
+  /** Of its patches [B, n n], n n = 64: catches seams and checkerboards that the whole hides. */
+  patches: tf.Tensor2D;
+}
+
+/**
+ * A critic that learns from pixels: strided convolutions, then a score of each patch and of the whole, each with the inner product of
+ * features and class (projection, Miyato and Koyama, 2018). It stands on no network trained on the data, whose blind spots the generator would find.
+ * @param images [B, H, W, 3], about [-1, 1]
+ * @param y class labels, int32 [B]
+ */
+export function critic(config: CriticConfig, parameters: Parameters, images: tf.Tensor4D, y: tf.Tensor1D): Scores {
+  const stages = stageChannels(config).length;
+  const layer = (x: tf.Tensor4D, stage: number): tf.Tensor4D => tf.leakyRelu(convolution(parameters, `stages.${stage}`, x, stage === 0 ? 1 : 2), LEAK);
+  let x: tf.Tensor4D = images;
+  for (let stage = 0; stage < stages - 1; stage++) x = layer(x, stage); // [B, 8, 8, C]
+  const [batch, height, width, channels] = x.shape;
+  const pooled = tf.sum(tf.mul(layer(x, stages - 1), parameter(parameters, "pooling")), [1, 2]); // [B, 4, 4, C] -> [B, C]
+  return { whole: judge(parameters, "whole", pooled.reshape([batch, 1, channels]), y), patches: judge(parameters, "patch", x.reshape([batch, height * width, channels]), y) };
+}
+
+/** A linear score plus the projection on the class. @param features [B, n, C] @returns [B, n] */
+function judge(parameters: Parameters, name: string, features: tf.Tensor, y: tf.Tensor1D): tf.Tensor2D {
+  const [batch, count, channels] = features.shape;
+  const row = embed(parameter(parameters, `${name}.classEmbedding`), y).reshape([batch, channels, 1]);
+  const projection = tf.mul(tf.matMul(features, row), channels ** -0.5); // [B, n, 1]
+  return tf.add(linear(parameters, name, features), projection).reshape([batch, count]);
+}
+
+/**
+ * Moves each image by whole pixels, filling with zeros: the critic's augmentation (Zhao et al., 2020), as products with shifted
+ * identity matrices, so that gradients flow through it.
+ * @param images [B, H, W, C]
+ * @param rows pixels downwards, int32 [B]
+ * @param columns pixels to the right, int32 [B]
+ */
+export function translate(images: tf.Tensor4D, rows: tf.Tensor1D, columns: tf.Tensor1D): tf.Tensor4D {
+  const [batch, height, width, channels] = images.shape;
+  const shifted = (offsets: tf.Tensor1D, size: number): tf.Tensor3D => {
+    const source = tf.sub(tf.range(0, size, 1, "int32").reshape([1, size]), offsets.reshape([batch, 1])); // [B, size]: where each pixel comes from
+    return tf.equal(source.reshape([batch, size, 1]), tf.range(0, size, 1, "int32").reshape([1, 1, size])).toFloat() as tf.Tensor3D; // [B, to, from]
+  };
+  const byRow = tf.matMul(shifted(rows, height), images.reshape([batch, height, width * channels])).reshape([batch, height, width, channels]);
+  const byColumn = tf.matMul(shifted(columns, width), byRow.transpose([0, 2, 1, 3]).reshape([batch, width, height * channels]));
+  return byColumn.reshape([batch, width, height, channels]).transpose([0, 2, 1, 3]);
+}

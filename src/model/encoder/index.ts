@@ -1,0 +1,26 @@
+import type { tf } from "../engine/tf";
+
+/** From images to normalised latents and back. Frozen once made; all tensors it returns are the caller's to dispose of. */
+export interface Encoder {
+  name: string;
+  /** Height and width of the images, pixels. */
+  imageSize: number;
+  /** Height and width of the latents. */
+  latentSize: number;
+  latentChannels: number;
+  /** Mean and standard deviation of each channel over the training data, before normalisation. */
+  mean: number[];
+  standardDeviation: number[];
+  /** Changes when any weight or statistic changes. */
+  fingerprint: string;
+  /** Images [B, H, W, 3] in [-1, 1] -> latents [B, h, w, c] with mean 0 and deviation 1 per channel. */
+  encode(images: tf.Tensor4D): tf.Tensor4D;
+  /** The autoencoder's own decoder: latents [B, h, w, c] -> images [B, H, W, 3]. */
+  decode(latents: tf.Tensor4D): tf.Tensor4D;
+  /** Writes weights and statistics; loadEncoder() reads them. */
+  save(file: string): Promise<void>;
+  dispose(): void;
+}
+
+export { loadEncoder, trainEncoder, VAE_DEFAULTS, type EncoderOptions } from "./vae";
+export { cachedLatents, encodeDataset } from "./latent-cache";

@@ -1,0 +1,76 @@
+import { tf } from "./engine/tf";
+import { network, parameterShapes, type NetworkConfig } from "./network";
+import { float32Values, readSafetensors, writeSafetensors, type SafetensorsTensor } from "./safetensors";
+
+/** A trained network, ready to sample: its shapes, its (averaged) weights and what they were trained on. */
+export interface Model {
+  network: NetworkConfig;
+  parameters: Record<string, tf.Tensor>;
+  /** Names of the classes; label i is classNames[i]. */
+  classNames: string[];
+  /** Fingerprint of the encoder whose latents it decodes. */
+  encoderFingerprint: string;
+  /** Smallest time it was trained at: the r at which it decodes. */
+  minimumTime: number;
+  /** How it was made: the training's configuration, steps and seconds. */
+  provenance: Record<string, unknown>;
+}
+
+const KIND = "crossflow model";
+
+/** Evaluates F(zT, r, y). @see network */
+export function evaluateModel(model: Model, zT: tf.Tensor4D, r: tf.Tensor1D, y: tf.Tensor1D): tf.Tensor4D {
+  return tf.tidy(() => network(model.network, model.parameters, zT, r, y));
+}
+
+/**
+ * Writes a model as one safetensors file: the weights, and all else as text in its metadata.
+ * @throws Error when the disk refuses; an older file of that name stays whole
+ */
+export async function saveModel(file: string, model: Model): Promise<void> {
+  const { parameters, ...rest } = model;
+  const tensors = Object.fromEntries(Object.entries(parameters).map(([name, tensor]): [string, SafetensorsTensor] => [name, { dtype: "F32", shape: tensor.shape, data: tensor.dataSync() as Float32Array }]));
+  await writeSafetensors(file, tensors, { kind: KIND, ...Object.fromEntries(Object.entries(rest).map(([key, value]) => [key, JSON.stringify(value)])) });
+}
+
+/**
+ * Reads a model that saveModel() wrote.
+ * @returns the model; disposeModel() frees its weights
+ * @throws Error naming the file when it is missing, damaged, of another kind, or its weights do not fit its configuration
+ */
+export async function loadModel(file: string): Promise<Model> {
+  const { tensors, metadata } = await readSafetensors(file);
+  if (metadata.kind !== KIND) throw new Error(`${file} holds no CrossFlow model (its kind is "${metadata.kind ?? "not given"}"): train one with "npx crossflow train"`);
+  const config = JSON.parse(metadata.network) as NetworkConfig;
+  const shapes = parameterShapes(config);
+  assertSameParameters(file, Object.fromEntries(Object.entries(shapes).map(([name, { shape }]) => [name, shape])), Object.fromEntries(Object.entries(tensors).map(([name, { shape }]) => [name, shape])));
+  return {
+    network: config,
+    parameters: Object.fromEntries(Object.keys(shapes).map((name) => [name, tf.tensor(float32Values(tensors[name], name), tensors[name].shape)])),
+    classNames: JSON.parse(metadata.classNames) as string[],
+    encoderFingerprint: JSON.parse(metadata.encoderFingerprint) as string,
+    minimumTime: JSON.parse(metadata.minimumTime) as number,
+    provenance: JSON.parse(metadata.provenance) as Record<string, unknown>,
+  };
+}
+
+export function disposeModel(model: Model): void {
+  tf.dispose(model.parameters);
+}
+
+/**
+ * Compares the parameters of a file with those that a configuration wants.
+ * @throws Error listing what is missing, what is spare and what has another shape, all at once
+ */
+export function assertSameParameters(file: string, wanted: Record<string, number[]>, found: Record<string, number[]>): void {
+  const list = (names: string[]): string => `${names.slice(0, 4).join(", ")}${names.length > 4 ? ` and ${names.length - 4} more` : ""}`;
+  const missing = Object.keys(wanted).filter((name) => !(name in found));
+  const spare = Object.keys(found).filter((name) => !(name in wanted));
+  const misshaped = Object.keys(wanted).filter((name) => name in found && found[name].join() !== wanted[name].join());
+  const faults = [
+    missing.length > 0 ? `${missing.length} missing (${list(missing)})` : "",
+    spare.length > 0 ? `${spare.length} unknown (${list(spare)})` : "",
+    misshaped.length > 0 ? `${misshaped.length} of another shape (${list(misshaped.map((name) => `${name}: [${found[name]}] instead of [${wanted[name]}]`))})` : "",
+  ].filter(Boolean);
+  if (faults.length > 0) throw new Error(`the weights in ${file} are not those of this network: ${faults.join("; ")}. Was it trained with another preset?`);
+}

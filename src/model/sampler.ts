@@ -1,0 +1,56 @@
+import { tf } from "./engine/tf";
+import { evaluateModel, type Model } from "./model";
+import { randomStream } from "./random";
+
+export interface SampleOptions {
+  /** Seed of the noise; ignored where `eps` is given. */
+  seed?: number;
+  /** Noise [N, h, w, c], one latent a label. */
+  eps?: tf.Tensor4D;
+  /** The time that the network is asked for; 0 is the end of the trajectory. */
+  r?: number;
+  /** Images evaluated at once. */
+  batchSize?: number;
+}
+
+/** One-step sampling as the method has it: r = 0. */
+export const SAMPLE_DEFAULTS = { seed: 0, r: 0, batchSize: 64 };
+
+/**
+ * Samples images in one step: x = F(eps, 0, y).
+ * @param labels one class label an image, 0 to the number of classes ("no class")
+ * @returns images [N, H, W, 3], clamped to [-1, 1]
+ * @throws RangeError when a label is no class of the model
+ */
+export function sample(model: Model, labels: ArrayLike<number>, options: SampleOptions = {}): tf.Tensor4D {
+  const { seed, r, batchSize } = { ...SAMPLE_DEFAULTS, ...options };
+  const { latentSize, latentChannels, classes } = model.network;
+  for (const label of Array.from(labels)) if (!Number.isInteger(label) || label < 0 || label > classes) throw new RangeError(`label ${label} is no class of this model: 0 to ${classes - 1}, or ${classes} for no class`);
+  return tf.tidy(() => {
+    const shape: [number, number, number, number] = [labels.length, latentSize, latentSize, latentChannels];
+    const eps = options.eps ?? tf.tensor4d(randomStream(seed, "sampling noise").normal(shape.reduce((product, size) => product * size)), shape);
+    return mapBatches(model, eps, labels, r, batchSize);
+  });
+}
+
+/**
+ * Decodes latents to images with the same network, F(z, r ~ 0, y): the replacement of the autoencoder's decoder.
+ * @param latents clean latents [N, h, w, c], normalised
+ * @param labels their classes; the number of classes where none is known
+ * @param r by default the smallest time of the training
+ * @returns images [N, H, W, 3], clamped to [-1, 1]
+ */
+export function decode(model: Model, latents: tf.Tensor4D, labels: ArrayLike<number>, r: number = model.minimumTime, batchSize: number = SAMPLE_DEFAULTS.batchSize): tf.Tensor4D {
+  if (labels.length !== latents.shape[0]) throw new RangeError(`${latents.shape[0]} latents need as many labels, not ${labels.length}`);
+  return tf.tidy(() => mapBatches(model, latents, labels, r, batchSize));
+}
+
+function mapBatches(model: Model, latents: tf.Tensor4D, labels: ArrayLike<number>, r: number, batchSize: number): tf.Tensor4D {
+  const images: tf.Tensor4D[] = [];
+  for (let start = 0; start < labels.length; start += batchSize) {
+    const count = Math.min(batchSize, labels.length - start);
+    const y = tf.tensor1d(Array.from(labels).slice(start, start + count), "int32");
+    images.push(tf.tidy(() => tf.clipByValue(evaluateModel(model, tf.slice(latents, start, count), tf.fill([count], r), y), -1, 1)));
+  }
+  return tf.concat(images, 0);
+}

@@ -1,0 +1,247 @@
+import { restoreCheckpoint, saveCheckpoint } from "./checkpoint";
+import { resolveConfig, resolvedTimeShift, type TrainConfig } from "./config";
+import { epochBatches, imageBatch, imagesToPixels } from "./data";
+import { tf } from "./engine/tf";
+import { interruptSignal, yieldToEventLoop } from "./interrupt";
+import { lossNamed } from "./losses";
+import { saveModel, type Model } from "./model";
+import { emaDecayAt, learningRateAt } from "./optimizer";
+import { createProgress, type ProgressListener } from "./progress";
+import { randomStream, type RandomStream } from "./random";
+import { disposeResources, loadResources, type Resources } from "./resources";
+import { appendMetrics, openRun, type ExistingRun } from "./run";
+import { sample } from "./sampler";
+import { adversarialName, createTrainingState, disposeTrainingState, type StreamName, type TrainingState } from "./training-state";
+import { trainingStep, TRANSLATION_SHARE, type CriticInputs, type StepInputs, type TrainingStep } from "./training-step";
+import { sampleTimes } from "./trajectory";
+
+/** What one step of a training tells. */
+export interface StepEvent {
+  /** Steps done, 1 to `steps`. */
+  step: number;
+  steps: number;
+  /** Value of each loss that counted, unweighted, by name; and of the critic's own, "critic". */
+  losses: Record<string, number>;
+  /** The weighted sum of the losses. */
+  total: number;
+  /** Joint norm of the gradients before clipping. */
+  gradientNorm: number;
+  /** Mean |R|, whatever the losses. */
+  residual: number;
+  /** AdamW's rate in this step. */
+  learningRate: number;
+  /** Seconds of the step and, of these, spent on getting its data ready. */
+  seconds: number;
+  dataSeconds: number;
+  elapsedSeconds: number;
+  secondsLeft: number | undefined;
+  /** Samples of the averaged weights, the same noise and classes each time: bytes [N, S, S, 3] and labels. */
+  samples?: { pixels: Uint8ClampedArray; count: number; imageSize: number; labels: number[] };
+  /** Folder of the checkpoint that was written after this step. */
+  checkpoint?: string;
+}
+
+export interface TrainOptions {
+  /** Stops the training cleanly; a notebook's stop button does so by default. */
+  signal?: AbortSignal;
+  /** Hears of the long parts before the first step: rendering, encoder, latents, compiling. */
+  onProgress?: ProgressListener;
+  /** Data, encoder and latents, where they are loaded already; the caller disposes of them. */
+  resources?: Resources;
+  /** What to do when a run of that name exists; "fail" by default. */
+  existing?: ExistingRun;
+  /** Folder of the runs; `runs` in the project's folder by default. */
+  runsFolder?: string;
+  /** Samples of each class in an event's grid. */
+  samplesPerClass?: number;
+}
+
+/**
+ * Trains a network by the configuration, one event a step:
+ *
+ *     for await (const event of train({ name: "mine", steps: 500 })) console.log(event.step, event.total);
+ *
+ * Leaving the loop, or aborting the signal, stops after the step under way and writes a checkpoint, from which the same call with
+ * `existing: "resume"` goes on bit for bit. At the end the averaged weights lie in the run's folder as model.safetensors.
+ * @throws Error for a faulty configuration, a run that exists, a full disk, or a loss that is no longer finite (naming it and the step; the checkpoints before stay)
+ */
+export async function* train(given: Partial<TrainConfig>, options: TrainOptions = {}): AsyncGenerator<StepEvent, void, undefined> {
+  const config = resolveConfig(given);
+  const lossNames = Object.keys(config.losses).filter((name) => config.losses[name] > 0);
+  if (lossNames.length === 0) throw new Error("the configuration gives no loss a weight above 0: set losses, such as { pixel: 1 }");
+  lossNames.forEach(lossNamed);
+  const adversarial = adversarialName(config);
+  const signal = options.signal ?? interruptSignal();
+  signal.throwIfAborted();
+  const { run, checkpoint } = await openRun(config, options.existing ?? "fail", options.runsFolder);
+  const resources = options.resources ?? (await loadResources(config, { onProgress: options.onProgress, signal }));
+  const state = createTrainingState(config, resources.network);
+  const order = epochBatches(resources.train, { batchSize: config.batchSize, stream: randomStream(config.seed, "data order") });
+  const step = trainingStep(config, state, resources.perceptual && ((images) => resources.perceptual!.features(images)));
+  let savedStep = -1;
+  let seconds = 0;
+  const save = async (): Promise<string> => {
+    savedStep = state.step;
+    return saveCheckpoint(run.checkpoints, state, { config, encoder: resources.encoder.fingerprint, dataset: resources.train.fingerprint, order: order.state(), seconds });
+  };
+  try {
+    if (checkpoint) {
+      const record = await restoreCheckpoint(checkpoint, state);
+      if (record.encoder !== resources.encoder.fingerprint || record.dataset !== resources.train.fingerprint) throw new Error(`run "${config.name}" was trained on other data or with another encoder: it can not go on with these`);
+      order.restore(record.order);
+      savedStep = state.step;
+      seconds = record.seconds;
+    }
+    const prepared = new Set<string>();
+    const progress = createProgress({ label: "training", total: config.steps, done: state.step });
+    while (state.step < config.steps) {
+      const started = performance.now();
+      const active = lossNames.filter((name) => state.step >= (config.lossStart[name] ?? 0));
+      const criticLearns = adversarial !== undefined && state.step >= (config.lossStart[adversarial] ?? 0) - config.criticLead;
+      const inputs = stepInputs(config, state, resources, order.next().value.indices, active, criticLearns, state.streams);
+      const { statics } = inputs;
+      const ready = performance.now();
+      const program = JSON.stringify(statics);
+      if (config.compile && !prepared.has(program)) {
+        prepareStep(step, config, state, resources, active, criticLearns, options.onProgress);
+        prepared.add(program);
+      }
+      const outputs = step(inputs.tensors, statics);
+      const values = Object.fromEntries(Object.entries(outputs).map(([name, tensor]) => [name, tensor.dataSync()[0]]));
+      tf.dispose([inputs.tensors, outputs]);
+      assertFinite(values, state.step + 1);
+      state.step++;
+      if (criticLearns) state.criticSteps++;
+      const stepSeconds = (performance.now() - started) / 1000;
+      seconds += stepSeconds;
+      const { secondsLeft } = progress.advance();
+      const event: StepEvent = {
+        step: state.step,
+        steps: config.steps,
+        losses: { ...Object.fromEntries(active.map((name) => [name, values[name]])), ...(criticLearns ? { critic: values.critic } : {}) },
+        total: values.total,
+        gradientNorm: values.gradientNorm,
+        residual: values.residual,
+        learningRate: inputs.learningRate,
+        seconds: stepSeconds,
+        dataSeconds: (ready - started) / 1000,
+        elapsedSeconds: seconds,
+        secondsLeft,
+      };
+      await appendMetrics(run.metricsFile, { ...event });
+      const last = state.step === config.steps;
+      if (last || state.step % config.checkpointEvery === 0) event.checkpoint = await save();
+      if (last || (config.sampleEvery > 0 && state.step % config.sampleEvery === 0)) event.samples = await sampleGrid(config, state, resources, options.samplesPerClass ?? 4);
+      if (last) await saveModel(run.modelFile, averagedModel(config, state, resources, seconds));
+      yield event;
+      await yieldToEventLoop();
+      signal.throwIfAborted();
+    }
+  } finally {
+    try {
+      if (savedStep !== state.step && state.step > 0) await save();
+    } finally {
+      step.dispose();
+      disposeTrainingState(state);
+      if (!options.resources) disposeResources(resources);
+    }
+  }
+}
+
+/** Compiles the step with made-up inputs before the first real one, so that every real step, of a new training or a resumed one, runs the same program. */
+function prepareStep(step: TrainingStep, config: TrainConfig, state: TrainingState, resources: Resources, active: string[], criticLearns: boolean, onProgress?: ProgressListener): void {
+  const label = "compiling the training step";
+  const programs = step.programs().length;
+  const started = performance.now();
+  const examples = [0, 1].map((draw) => {
+    const streams = Object.fromEntries(Object.keys(state.streams).map((name) => [name, randomStream(config.seed, `example ${draw} ${name}`)])) as Record<StreamName, RandomStream>;
+    const indices = Int32Array.from({ length: config.batchSize }, (_, index) => (index + draw) % resources.train.size);
+    return stepInputs(config, { ...state, step: state.step + draw, criticSteps: state.criticSteps + draw }, resources, indices, active, criticLearns, streams, draw + 1);
+  });
+  try {
+    onProgress?.({ label, done: 0, total: 1, elapsedSeconds: 0, secondsLeft: undefined });
+    step.prepare(examples[0].tensors, examples[1].tensors, examples[0].statics);
+  } finally {
+    tf.dispose(examples.map(({ tensors }) => tensors));
+  }
+  if (step.programs().length > programs) onProgress?.({ label, done: 1, total: 1, elapsedSeconds: (performance.now() - started) / 1000, secondsLeft: 0 });
+}
+
+/** Share of its weight at which the adversarial loss counts: rises from 0 to 1 over the ramp. */
+function adversarialShareAt(config: TrainConfig, step: number, start: number): number {
+  return config.adversarialRamp === 0 ? 1 : Math.min(Math.max((step - start + 1) / config.adversarialRamp, 0), 1);
+}
+
+interface PreparedInputs {
+  tensors: StepInputs;
+  statics: { atEnd: number; offDiagonal: number; active: string; critic: boolean };
+  learningRate: number;
+}
+
+/** Draws all that one step is given anew. @param rateScale multiplies the rates; only the examples that are compiled with use it */
+function stepInputs(config: TrainConfig, state: Pick<TrainingState, "step" | "criticSteps" | "network">, resources: Resources, indices: Int32Array, active: string[], criticLearns: boolean, streams: Record<StreamName, RandomStream>, rateScale = 1): PreparedInputs {
+  const { batchSize, accumulation } = config;
+  const { latentSize, latentChannels, imageSize } = state.network;
+  const latentShape: [number, number, number, number] = [batchSize, latentSize, latentSize, latentChannels];
+  const latentLength = latentSize * latentSize * latentChannels;
+  const z = new Float32Array(batchSize * latentLength);
+  indices.forEach((index, position) => z.set(resources.latents.subarray(index * latentLength, (index + 1) * latentLength), position * latentLength));
+  const { minimumTime, diagonalShare, endShare, noiseShare } = config;
+  const timeOptions = { minimumTime, diagonalShare, endShare, noiseShare, timeShift: resolvedTimeShift(config, latentLength) };
+  const times = Array.from({ length: accumulation }, () => sampleTimes(streams.times, batchSize / accumulation, timeOptions));
+  const joined = (key: "r" | "t"): Float32Array => Float32Array.from(times.flatMap((part) => Array.from(part[key])));
+  const share = learningRateAt(state.step, { warmupSteps: config.warmupSteps, steps: config.steps, finalShare: config.finalRateShare }) * rateScale;
+  const { images, labels } = imageBatch(resources.train, indices);
+  const tensors: StepInputs = {
+    x0: images,
+    y: labels,
+    z: tf.tensor4d(z, latentShape),
+    eps: tf.tensor4d(streams.noise.normal(z.length), latentShape),
+    r: tf.tensor1d(joined("r")),
+    t: tf.tensor1d(joined("t")),
+    learningRate: tf.scalar(config.learningRate * share),
+    matrixLearningRate: tf.scalar(config.matrixLearningRate * share),
+    stepCount: tf.scalar(state.step + 1),
+    emaDecay: tf.scalar(emaDecayAt(state.step, config.emaDecay) / rateScale),
+  };
+  if (criticLearns) {
+    const reach = Math.floor(imageSize * TRANSLATION_SHARE);
+    const start = config.lossStart[adversarialName(config)!] ?? 0;
+    const criticInputs: CriticInputs = {
+      shifts: tf.tensor2d(streams.critic.integers(2 * batchSize, 2 * reach + 1).map((shift) => shift - reach), [2, batchSize], "int32"),
+      penaltyNoise: tf.tensor4d(streams.critic.normal(batchSize * imageSize * imageSize * 3), [batchSize, imageSize, imageSize, 3]),
+      adversarialShare: tf.scalar(adversarialShareAt(config, state.step, start) / rateScale),
+      criticLearningRate: tf.scalar(config.criticLearningRate * share),
+      criticStepCount: tf.scalar(state.criticSteps + 1),
+    };
+    Object.assign(tensors, criticInputs);
+  }
+  const { atEnd, offDiagonal } = times[0];
+  return { tensors, statics: { atEnd, offDiagonal, active: active.join(), critic: criticLearns }, learningRate: config.learningRate * share };
+}
+
+function assertFinite(values: Record<string, number>, step: number): void {
+  const [broken] = Object.entries(values).find(([, value]) => !Number.isFinite(value)) ?? [];
+  if (broken) throw new Error(`${broken} became ${values[broken]} in step ${step}: lower the learning rates, or the weight of that loss. The last checkpoint before it is whole`);
+}
+
+/** A model of the state's averaged weights; shares their tensors. */
+function averagedModel(config: TrainConfig, state: TrainingState, resources: Resources, seconds: number): Model {
+  return {
+    network: state.network,
+    parameters: state.variables.average,
+    classNames: [...resources.train.classes],
+    encoderFingerprint: resources.encoder.fingerprint,
+    minimumTime: config.minimumTime,
+    provenance: { config, steps: state.step, seconds: Math.round(seconds), dataset: resources.train.fingerprint },
+  };
+}
+
+async function sampleGrid(config: TrainConfig, state: TrainingState, resources: Resources, perClass: number): Promise<NonNullable<StepEvent["samples"]>> {
+  const { classes, imageSize } = state.network;
+  const labels = Array.from({ length: classes * perClass }, (_, index) => index % classes);
+  const images = sample(averagedModel(config, state, resources, 0), labels, { seed: config.seed });
+  const pixels = await imagesToPixels(images);
+  images.dispose();
+  return { pixels, count: labels.length, imageSize, labels };
+}

@@ -1,0 +1,64 @@
+import type { TrainConfig } from "./config";
+import { criticShapes, type CriticConfig } from "./critic";
+import { tf } from "./engine/tf";
+import { initializeParameters, parameterShapes, type NetworkConfig } from "./network";
+import { randomStream, type RandomStream } from "./random";
+
+type Variables = Record<string, tf.Variable>;
+
+/** The streams from which a training draws, besides the order of its data; each has its own position in a checkpoint. */
+export const STREAM_NAMES = ["noise", "times", "critic"] as const;
+export type StreamName = (typeof STREAM_NAMES)[number];
+
+/** Everything that changes while training: weights, averages, optimiser state, random streams, the step count. */
+export interface TrainingState {
+  /** Optimiser steps done. */
+  step: number;
+  /** Optimiser steps in which the critic took part. */
+  criticSteps: number;
+  network: NetworkConfig;
+  critic?: CriticConfig;
+  /** Groups of variables by name: parameters, average, first, second, and critic, criticFirst, criticSecond where there is a critic. */
+  variables: Record<string, Variables>;
+  streams: Record<StreamName, RandomStream>;
+}
+
+/** Whether Muon updates a parameter: matrices of the blocks and convolutions of the head, but the last layer; all else takes AdamW. */
+export function takesMuon(name: string, shape: number[]): boolean {
+  return (name.startsWith("blocks.") && shape.length === 2) || name === "head.tokens.weight" || (name.startsWith("head.stages.") && shape.length === 4);
+}
+
+/** The adversarial loss that a configuration weighs, if any. */
+export function adversarialName(config: TrainConfig): string | undefined {
+  return Object.keys(config.losses).find((name) => name.startsWith("adversarial") && config.losses[name] > 0);
+}
+
+/**
+ * Makes the state of a training that has not begun.
+ * @returns the state; disposeTrainingState() frees it
+ */
+export function createTrainingState(config: TrainConfig, network: NetworkConfig): TrainingState {
+  const zerosLike = (variables: Variables, keep: (name: string) => boolean = () => true): Variables =>
+    Object.fromEntries(Object.entries(variables).filter(([name]) => keep(name)).map(([name, variable]) => [name, tf.tidy(() => tf.variable(tf.zerosLike(variable), false))]));
+  const parameters = initializeParameters(parameterShapes(network), randomStream(config.seed, "weights"));
+  const average = Object.fromEntries(Object.entries(parameters).map(([name, variable]) => [name, tf.tidy(() => tf.variable(tf.add(variable, 0), false))]));
+  const usesAdam = (name: string): boolean => config.optimizer === "adamw" || !takesMuon(name, parameters[name].shape);
+  const state: TrainingState = {
+    step: 0,
+    criticSteps: 0,
+    network,
+    variables: { parameters, average, first: zerosLike(parameters), second: zerosLike(parameters, usesAdam) },
+    streams: Object.fromEntries(STREAM_NAMES.map((name) => [name, randomStream(config.seed, name)])) as Record<StreamName, RandomStream>,
+  };
+  if (adversarialName(config)) {
+    state.critic = { imageSize: network.imageSize, classes: network.classes, channels: config.criticChannels };
+    const critic = initializeParameters(criticShapes(state.critic), randomStream(config.seed, "critic weights"));
+    Object.assign(state.variables, { critic, criticFirst: zerosLike(critic), criticSecond: zerosLike(critic) });
+  }
+  return state;
+}
+
+/** Frees all variables of a state. */
+export function disposeTrainingState(state: TrainingState): void {
+  tf.dispose(state.variables);
+}

@@ -5,3 +5,5 @@ export { createLiveDisplay, type LiveContent, type LiveDisplay, type LiveDisplay
 export { escapeHtml } from "./html";
 export { openKernel, type Completion, type ExecuteOptions, type Execution, type KernelConnection, type KernelOptions } from "./kernel-client";
 export { installKernel, kernelName, kernelSpec, listKernels, uninstallKernel, type InstalledKernel, type KernelPlace, type KernelSpec } from "./kernelspec";
+export { NotebookCellError, runNotebook, type NotebookEvent, type NotebookRun, type RunNotebookOptions } from "./notebook-runner";
+export { readNotebook, writeNotebook, type Notebook, type NotebookCell } from "./notebook";

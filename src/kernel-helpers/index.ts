@@ -1,9 +1,29 @@
 /** Notebook helpers: `import { ... } from "crossflow/kernel"`. */
-export { interruptSignal as kernelSignal } from "../model/interrupt";
+
+// What is shown below a cell
 export { display, markdown, newDisplayId, type DisplayOptions, type MimeBundle } from "./display";
 export { createLiveDisplay, type LiveContent, type LiveDisplay, type LiveDisplayOptions } from "./live-display";
+export { progressBar, progressBundle, type ProgressBar, type ProgressBarOptions } from "./progress-bar";
+export { showTable, table, type TableOptions, type TableRow, type TableValue } from "./table";
+export { modelSummary, showModelSummary, type ModelSummaryOptions } from "./model-summary";
+export { imageGrid, imageGridBundle, showImageGrid, type ImageBytes, type ImageGridOptions, type Images } from "./image-grid";
 export { escapeHtml } from "./html";
+
+// Figures
+export type { Figure, FigureNumber, Numbers, Trace } from "./figures/figure";
+export { barChart, heatMap, histogram, lineChart, scatterChart } from "./figures/charts";
+export type { BarChartOptions, BarSeries, ChartOptions, HeatMapOptions, HistogramOptions, PointSeries, Series } from "./figures/charts";
+export { describeFigure } from "./figures/describe";
+export { liveChart, type LiveChart, type LiveChartOptions } from "./figures/live-chart";
+export { figureBundle, figureMetadata, showFigure } from "./figures/show-figure";
+export { figurePng, figureSvg } from "./figures/static-figure";
+
+// The kernel
+export { interruptSignal as kernelSignal } from "../model/interrupt";
 export { openKernel, type Completion, type ExecuteOptions, type Execution, type KernelConnection, type KernelOptions } from "./kernel-client";
-export { installKernel, kernelName, kernelSpec, listKernels, uninstallKernel, type InstalledKernel, type KernelPlace, type KernelSpec } from "./kernelspec";
-export { NotebookCellError, runNotebook, type NotebookEvent, type NotebookRun, type RunNotebookOptions } from "./notebook-runner";
+export { installKernel, jupyterDataFolder, kernelName, kernelSpec, listKernels, uninstallKernel } from "./kernelspec";
+export type { InstalledKernel, KernelPlace, KernelSpec } from "./kernelspec";
+
+// Notebook files
 export { readNotebook, writeNotebook, type Notebook, type NotebookCell } from "./notebook";
+export { NotebookCellError, runNotebook, type NotebookEvent, type NotebookRun, type RunNotebookOptions } from "./notebook-runner";

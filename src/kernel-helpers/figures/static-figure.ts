@@ -1,0 +1,145 @@
+import type { EChartsOption, SeriesOption } from "echarts";
+import type { BarTrace, Figure, FigureAxis, HeatMapTrace, LineTrace } from "./figure";
+import { escapeHtml } from "../html";
+import { describeFigure } from "./describe";
+
+/**
+ * Draws a figure as SVG without a browser: the same data that Plotly draws, by ECharts.
+ *
+ * @returns an SVG document of layout.width by layout.height, with the figure's description as its text alternative
+ */
+export function figureSvg(figure: Figure): string {
+  const { width, height } = figure.layout;
+  // Loaded at first use: most cells draw nothing.
+  const echarts: typeof import("echarts") = require("echarts");
+  const chart = echarts.init(null, null, { renderer: "svg", ssr: true, width, height });
+  try {
+    chart.setOption(chartOption(figure));
+    const svg = chart.renderToSVGString();
+    const title = `<title>${escapeHtml(figure.layout.title.text || "Figure")}</title><desc>${escapeHtml(describeFigure(figure))}</desc>`;
+    return svg.replace(/^<svg\b([^>]*)>/, (_, attributes: string) => `<svg${attributes} role="img">${title}`);
+  } finally {
+    chart.dispose();
+  }
+}
+
+/**
+ * A figure as PNG bytes.
+ *
+ * @param scale pixels of the picture per pixel of the layout; 2 is sharp on dense screens
+ */
+export async function figurePng(figure: Figure, scale = 2): Promise<Uint8Array> {
+  const sharp: typeof import("sharp") = require("sharp");
+  return sharp(Buffer.from(figureSvg(figure)), { density: 72 * scale }).png({ palette: true }).toBuffer();
+}
+
+function chartOption({ data, layout }: Figure): EChartsOption {
+  const heatMap = data.find((trace) => trace.type === "heatmap");
+  const bars = data.filter((trace) => trace.type === "bar");
+  const isHistogram = bars.some(({ width }) => width);
+  const hasLines = data.some((trace) => trace.type === "scatter" && trace.mode !== "markers");
+  return {
+    animation: false,
+    backgroundColor: layout.paper_bgcolor,
+    textStyle: { fontFamily: layout.font.family, fontSize: layout.font.size },
+    title: { text: layout.title.text, left: "center", top: 4, textStyle: { fontSize: 16, fontWeight: "normal" } },
+    legend: layout.showlegend ? { top: 34, itemWidth: hasLines ? 36 : 12, data: data.flatMap((trace) => (trace.type === "heatmap" ? [] : [trace.name])) } : { show: false },
+    grid: { left: 72, right: heatMap ? 110 : 28, top: layout.showlegend ? 70 : 44, bottom: 58 },
+    xAxis: axisOption(layout.xaxis, { categories: heatMap?.x ?? (isHistogram ? undefined : bars[0]?.x), nameGap: 32 }),
+    yAxis: axisOption(layout.yaxis, { categories: heatMap?.y, nameGap: 52, fromZero: bars.length > 0 }),
+    ...(heatMap && { visualMap: colourScale(heatMap) }),
+    series: data.flatMap((trace): SeriesOption[] => {
+      if (trace.type === "scatter") return [pointSeries(trace)];
+      if (trace.type === "heatmap") return [cellSeries(trace)];
+      return barSeries(trace, bars.indexOf(trace), bars.length);
+    }),
+  };
+}
+
+interface AxisDrawing {
+  categories?: readonly (string | number)[];
+  /** Pixels between the axis and its title. */
+  nameGap: number;
+  /** A bar's length means something only from zero on. */
+  fromZero?: boolean;
+}
+
+function axisOption(axis: FigureAxis, { categories, nameGap, fromZero = false }: AxisDrawing): object {
+  const common = { name: axis.title.text, nameLocation: "middle", nameGap, inverse: axis.autorange === "reversed" };
+  if (categories && axis.type === "category") return { ...common, type: "category", data: categories.map(String) };
+  const [min, max] = axis.range ?? [];
+  if (axis.type === "log") return { ...common, type: "log", ...(axis.range && { min: 10 ** axis.range[0], max: 10 ** axis.range[1] }) };
+  return { ...common, type: "value", scale: !fromZero, min, max, axisLine: { onZero: false } };
+}
+
+const dashes: Record<"solid" | "dash" | "dot" | "dashdot", "solid" | number[]> = { solid: "solid", dash: [8, 5], dot: [2, 4], dashdot: [8, 4, 2, 4] };
+const symbols = { circle: "circle", square: "rect", diamond: "diamond", "triangle-up": "triangle" } as const;
+
+function pointSeries({ name, mode, x, y, line, marker }: LineTrace): SeriesOption {
+  const points = x.map((value, index) => [value ?? "-", y[index] ?? "-"]);
+  if (mode === "markers") {
+    return {
+      type: "scatter", name, data: points, symbol: symbols[marker?.symbol ?? "circle"], symbolSize: marker?.size ?? 6,
+      itemStyle: { color: marker?.color, opacity: marker?.opacity ?? 1 },
+    };
+  }
+  return {
+    type: "line", name, data: points, symbol: mode === "lines" ? "none" : "circle", connectNulls: false, sampling: "lttb",
+    lineStyle: { color: line?.color, width: line?.width, type: dashes[line?.dash ?? "solid"] },
+    itemStyle: { color: line?.color },
+  };
+}
+
+function cellSeries({ z }: HeatMapTrace): SeriesOption {
+  return { type: "heatmap", data: z.flatMap((row, y) => row.map((value, x) => [x, y, value ?? "-"])) };
+}
+
+function colourScale({ zmin, zmax, colorscale, colorbar }: HeatMapTrace): object {
+  return {
+    type: "continuous", min: zmin, max: zmax, calculable: false, orient: "vertical", right: 8, top: "middle", itemHeight: 180,
+    text: [colorbar.title.text, ""], inRange: { color: colorscale.map(([, color]) => color) },
+    formatter: (value: number) => Number(value.toPrecision(3)).toString(),
+  };
+}
+
+/** Share of a category that stays free, and of a bar's width between two bars. */
+const categoryGap = 0.2;
+const barGap = 0.1;
+
+function barSeries(trace: BarTrace, index: number, count: number): SeriesOption[] {
+  const { name, x, y, width, error_y, marker } = trace;
+  if (width) return [binSeries(trace, width)];
+  const bars: SeriesOption = { type: "bar", name, data: y.map((value) => value ?? "-"), itemStyle: { color: marker.color }, barCategoryGap: `${100 * categoryGap}%`, barGap: `${100 * barGap}%` };
+  if (!error_y) return [bars];
+  // Where the bar stands in its category, in category widths from the middle.
+  const barWidth = (1 - categoryGap) / (count + (count - 1) * barGap);
+  const offset = (index - (count - 1) / 2) * barWidth * (1 + barGap);
+  return [bars, intervalSeries(name, offset, x.map((_, category) => [category, (y[category] ?? NaN) - error_y.array[category], (y[category] ?? NaN) + error_y.array[category]]))];
+}
+
+/** Bars of given widths on a numeric axis. */
+function binSeries({ name, x, y, marker }: BarTrace, width: readonly number[]): SeriesOption {
+  return {
+    type: "custom", name, encode: { x: [0, 1], y: 2 },
+    data: y.map((value, index) => [Number(x[index]) - width[index] / 2, Number(x[index]) + width[index] / 2, value ?? 0]),
+    renderItem: (_, api) => {
+      const [left, top] = api.coord([api.value(0), api.value(2)]);
+      const [right, bottom] = api.coord([api.value(1), 0]);
+      return { type: "rect", shape: { x: left, y: top, width: right - left, height: bottom - top }, style: { fill: marker.color, stroke: "#ffffff", lineWidth: 0.5 } };
+    },
+  };
+}
+
+/** Interval marks on bars, of [category, low, high]: a line from low to high with a short cross line at each end. */
+function intervalSeries(barName: string, offset: number, intervals: number[][]): SeriesOption {
+  return {
+    type: "custom", name: `${barName} interval`, data: intervals, encode: { x: 0, y: [1, 2] }, z: 10, silent: true,
+    renderItem: (_, api) => {
+      const [center, high] = api.coord([api.value(0), api.value(2)]);
+      const [, low] = api.coord([api.value(0), api.value(1)]);
+      const x = center + offset * [api.size?.([1, 0]) ?? 0].flat()[0];
+      const stroke = (x1: number, y1: number, x2: number, y2: number) => ({ type: "line" as const, shape: { x1, y1, x2, y2 }, style: { stroke: "#333333", lineWidth: 1.5 } });
+      return { type: "group", children: [stroke(x, low, x, high), stroke(x - 5, high, x + 5, high), stroke(x - 5, low, x + 5, low)] };
+    },
+  };
+}

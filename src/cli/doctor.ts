@@ -6,6 +6,7 @@ import { cacheDirectory, projectRoot } from "../model/files";
 import { inspectParts, setupParts } from "../setup";
 import { freeDiskSpace } from "../setup/folders";
 import { MINIMUM_PYTHON, findPython } from "../setup/python";
+import { describeMachine, planRuntime, type Machine } from "../setup/runtime";
 import { EXIT, addExamples, addJsonOption, formatTable } from "./output";
 
 /** One thing that the doctor looked at. */
@@ -70,11 +71,22 @@ async function examinePython(context: Parameters<typeof findPython>[0]): Promise
 async function examineEngine(): Promise<Finding> {
   try {
     const { startEngine } = await import("../model/engine/index.js");
-    const { name, version, device } = await startEngine();
-    return { check: "engine", ok: true, essential: true, detail: `${name} ${version} on ${device}` };
+    const notices: string[] = [];
+    const { name, version, device } = await startEngine({ announce: (line) => notices.push(line) });
+    return describeEngine(name, version, device, describeMachine(), notices);
   } catch (error) {
     return { check: "engine", ok: false, essential: true, detail: (error as Error).message.split("\n")[0], remedy: "npx crossflow setup" };
   }
+}
+
+/** @param notices what the engine said when it started, e.g. that WebAssembly takes over */
+export function describeEngine(name: string, version: string, device: string, machine: Machine, notices: readonly string[]): Finding {
+  const finding = { check: "engine", essential: true, detail: `${name} ${version} on ${device}` };
+  if (notices.length > 0 && planRuntime(machine)) return { ...finding, ok: false, essential: false, remedy: notices.join(" ") };
+  if (machine.hasNvidiaGpu && device.startsWith("CPU")) {
+    return { ...finding, ok: false, essential: false, remedy: "the NVIDIA GPU is not used: see that `nvidia-smi` works and the driver is 525 or later, then run npx crossflow setup" };
+  }
+  return { ...finding, ok: true };
 }
 
 /** @param freeBytes what this user may still write */

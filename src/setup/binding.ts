@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync, readdirSync } from "node:fs";
-import { copyFile, mkdir, rename, rm } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { copyFile, mkdir, rename } from "node:fs/promises";
+import { join } from "node:path";
 import { runCommand } from "./command";
 import { PORTABLE_COMPILER, findCompilers, type Compiler } from "./compiler";
 import { SetupError } from "./errors";
@@ -10,8 +10,10 @@ import type { SetupContext } from "./part";
 import { unpackWheels } from "./pip";
 import { runtimeFolder, type RuntimePlan } from "./runtime";
 
-const BINDING = "tfjs_binding.node";
 const NAPI_VERSION = 8;
+
+/** The name under which the package looks for its binding. */
+const ADDON = "tfjs_binding.node";
 
 /** The folder of the package whose native binding is compiled here against a current TensorFlow. */
 function bindingPackage(project: string): string {
@@ -19,41 +21,55 @@ function bindingPackage(project: string): string {
 }
 
 /** Where that package looks for its binding. */
-function installedBinding(project: string): string {
-  return join(bindingPackage(project), "lib", `napi-v${NAPI_VERSION}`, BINDING);
+function installedFolder(project: string): string {
+  return join(bindingPackage(project), "lib", `napi-v${NAPI_VERSION}`);
 }
 
-function sourceFolder(project: string): string {
-  return join(bindingPackage(project), "binding");
+function packageSources(project: string): string[] {
+  const folder = join(bindingPackage(project), "binding");
+  return readdirSync(folder).sort().map((name) => join(folder, name));
 }
 
-/** Headers of this project that the compiler reads before the package's source: they mend what the source doesn't know. */
-function includedHeaders(project: string): string[] {
-  return ["log-level.h", "signals-blocked.h"].map((name) => join(project, "native", name));
+function nativeSource(project: string, name: string): string {
+  return join(project, "native", name);
 }
 
-/** Compiler arguments that don't depend on the compiler. */
-export function compilerArguments(plan: RuntimePlan, context: Pick<SetupContext, "project" | "cache">, platform: NodeJS.Platform, output: string): string[] {
-  const { project } = context;
-  const tensorflow = join(runtimeFolder(plan, context), "tensorflow");
-  return [
+/** One shared library to compile. */
+export interface Compilation {
+  /** Name of the file that comes out. */
+  output: string;
+  /** Compiler arguments, without the output. */
+  arguments: readonly string[];
+}
+
+/**
+ * What is compiled on a platform: the package's own source with this project's header before it, linked to the libraries
+ * where they lie; on Linux also the addon that loads it quietly.
+ */
+export function planCompilations(plan: RuntimePlan, { project, cache }: Pick<SetupContext, "project" | "cache">, platform: NodeJS.Platform): Compilation[] {
+  const tensorflow = join(runtimeFolder(plan, { cache }), "tensorflow");
+  const common = [
     "-std=c++17",
     "-O2",
     "-fPIC",
     "-shared",
     ...(platform === "darwin" ? ["-undefined", "dynamic_lookup"] : []),
     `-DNAPI_VERSION=${NAPI_VERSION}`,
-    "-DNODE_GYP_MODULE_NAME=tfjs_binding",
-    "-DBUILDING_NODE_EXTENSION",
-    `-I${join(tensorflow, "include")}`,
     `-I${join(project, "node_modules", "node-api-headers", "include")}`,
-    ...includedHeaders(project).flatMap((header) => ["-include", header]),
-    join(sourceFolder(project), "tfjs_backend.cc"),
-    join(sourceFolder(project), "tfjs_binding.cc"),
+  ];
+  const binding = [
+    ...common,
+    `-I${join(tensorflow, "include")}`,
+    "-include",
+    nativeSource(project, "signals-blocked.h"),
+    ...["tfjs_backend.cc", "tfjs_binding.cc"].map((name) => join(bindingPackage(project), "binding", name)),
     ...plan.libraries.map((library) => join(tensorflow, library)),
     `-Wl,-rpath,${tensorflow}`,
-    "-o",
-    output,
+  ];
+  if (platform !== "linux") return [{ output: ADDON, arguments: binding }];
+  return [
+    { output: "tensorflow_binding.node", arguments: binding },
+    { output: ADDON, arguments: [...common, nativeSource(project, "quiet-loader.cc"), "-ldl"] },
   ];
 }
 
@@ -64,41 +80,45 @@ export function compilerArguments(plan: RuntimePlan, context: Pick<SetupContext,
 function bindingFolder(plan: RuntimePlan, context: Pick<SetupContext, "project" | "cache">): string {
   const { project } = context;
   const hash = createHash("sha256");
+  const ownSources = ["signals-blocked.h", "quiet-loader.cc"].map((name) => nativeSource(project, name));
   const headersManifest = join(project, "node_modules", "node-api-headers", "package.json");
-  const sources = readdirSync(sourceFolder(project)).sort().map((name) => join(sourceFolder(project), name));
-  for (const file of [headersManifest, ...includedHeaders(project), ...sources]) hash.update(readFileSync(file)).update("\0");
-  // Paths inside the project don't change the outcome; the cache's path does (rpath).
-  const flags = compilerArguments(plan, context, process.platform, BINDING).join("\0").replaceAll(project, "");
-  hash.update(flags).update(process.arch);
+  for (const file of [headersManifest, ...ownSources, ...packageSources(project)]) hash.update(readFileSync(file)).update("\0");
+  // Where the project lies doesn't change the outcome; where the cache lies does (rpath).
+  hash.update(JSON.stringify(planCompilations(plan, context, process.platform)).replaceAll(project, "")).update(process.arch);
   return join(context.cache, `${plan.folder}-binding-${hash.digest("hex").slice(0, 12)}`);
+}
+
+function outputs(plan: RuntimePlan, context: Pick<SetupContext, "project" | "cache">): string[] {
+  return planCompilations(plan, context, process.platform).map(({ output }) => output);
 }
 
 /** Whether the binding is compiled for this TensorFlow and installed in node_modules. */
 export function bindingIsInstalled(plan: RuntimePlan, context: Pick<SetupContext, "project" | "cache">): boolean {
-  if (!existsSync(sourceFolder(context.project))) return false;
+  if (!existsSync(bindingPackage(context.project))) return false;
   const folder = bindingFolder(plan, context);
-  const installed = installedBinding(context.project);
-  return folderIsComplete(folder) && existsSync(installed) && readFileSync(installed).equals(readFileSync(join(folder, BINDING)));
+  if (!folderIsComplete(folder)) return false;
+  return outputs(plan, context).every((output) => {
+    const installed = join(installedFolder(context.project), output);
+    return existsSync(installed) && readFileSync(installed).equals(readFileSync(join(folder, output)));
+  });
 }
 
 /** Compiles the binding, unless the cache has it, and puts it where its package looks for it. */
 export async function installBinding(plan: RuntimePlan, context: SetupContext, update: (text: string) => void): Promise<void> {
   const folder = bindingFolder(plan, context);
   if (!folderIsComplete(folder)) {
-    await installFolder({
-      target: folder,
-      files: [BINDING],
-      fill: (temporary) => compileBinding(plan, context, join(temporary, BINDING), update),
-    });
+    await installFolder({ target: folder, files: outputs(plan, context), fill: (temporary) => compileBinding(plan, context, temporary, update) });
   }
-  const target = installedBinding(context.project);
-  await mkdir(dirname(target), { recursive: true });
-  // A running program keeps the file that it has loaded; the new one comes by its side.
-  await copyFile(join(folder, BINDING), `${target}.tmp`);
-  await rename(`${target}.tmp`, target);
+  const target = installedFolder(context.project);
+  await mkdir(target, { recursive: true });
+  for (const output of outputs(plan, context)) {
+    // A running program keeps the file that it has loaded; the new one comes by its side.
+    await copyFile(join(folder, output), join(target, `${output}.tmp`));
+    await rename(join(target, `${output}.tmp`), join(target, output));
+  }
 }
 
-async function compileBinding(plan: RuntimePlan, context: SetupContext, output: string, update: (text: string) => void): Promise<void> {
+async function compileBinding(plan: RuntimePlan, context: SetupContext, folder: string, update: (text: string) => void): Promise<void> {
   const { environment, signal } = context;
   const failures: string[] = [];
   const works = async (program: string): Promise<boolean> => {
@@ -114,13 +134,14 @@ async function compileBinding(plan: RuntimePlan, context: SetupContext, output: 
     update(`compiling the binding with ${compiler.name} (${duration})`);
     const [program, ...prefix] = compiler.command;
     try {
-      await runCommand(program, [...prefix, ...compilerArguments(plan, context, process.platform, output)], { signal });
-      await verifyBinding(output, signal);
+      for (const { output, arguments: flags } of planCompilations(plan, context, process.platform)) {
+        await runCommand(program, [...prefix, ...flags, "-o", join(folder, output)], { signal });
+      }
+      await verifyBinding(join(folder, ADDON), signal);
       return true;
     } catch (error) {
       signal.throwIfAborted();
       if (error instanceof SetupError && error.fatal) throw error;
-      await rm(output, { force: true });
       failures.push(`${compiler.name}: ${(error as Error).message}`);
       return false;
     }

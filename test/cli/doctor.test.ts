@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { describeDisk, describeMemory, formatFindings, type Finding } from "../../src/cli/doctor";
+import { describeDisk, describeEngine, describeMemory, formatFindings, type Finding } from "../../src/cli/doctor";
 import { temporaryFolder } from "../setup/temporary";
 import { runCli } from "./run";
 
@@ -62,4 +62,18 @@ test("little disk space or memory is a note with a figure, never a failure", () 
   }
   assert.equal(describeDisk(50e9, "/project").remedy, undefined);
   assert.equal(describeMemory(50e9, 64e9).ok, true);
+});
+
+test("an engine that falls short of the machine is a note with the reason", () => {
+  const machine = { platform: "linux", arch: "x64", hasNvidiaGpu: false } as const;
+  assert.deepEqual(describeEngine("tensorflow", "2.21.0", "CPU, 2 threads", machine, []), {
+    check: "engine",
+    essential: true,
+    detail: "tensorflow 2.21.0 on CPU, 2 threads",
+    ok: true,
+  });
+  const fallback = describeEngine("wasm", "4.22.0", "CPU, 1 thread", machine, ["TensorFlow could not be loaded (no binding)."]);
+  assert.deepEqual([fallback.ok, fallback.essential, fallback.remedy], [false, false, "TensorFlow could not be loaded (no binding)."]);
+  assert.equal(describeEngine("wasm", "4.22.0", "CPU, 1 thread", { ...machine, platform: "win32" }, ["..."]).ok, true, "there is nothing better for Windows");
+  assert.match(describeEngine("tensorflow", "2.21.0", "CPU, 2 threads", { ...machine, hasNvidiaGpu: true }, []).remedy ?? "", /GPU is not used/);
 });

@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { projectRoot } from "../../src/model/files";
-import { compilerArguments } from "../../src/setup/binding";
+import { planCompilations } from "../../src/setup/binding";
 import { findCompilers } from "../../src/setup/compiler";
-import { TENSORFLOW_VERSION, planRuntime } from "../../src/setup/runtime";
+import { TENSORFLOW_VERSION, describeMachine, planRuntime } from "../../src/setup/runtime";
 
 test("each platform gets the wheel that carries TensorFlow's C library for it", () => {
   const plan = (platform: NodeJS.Platform, arch: string, hasNvidiaGpu = false) => planRuntime({ platform, arch, hasNvidiaGpu });
@@ -24,15 +25,28 @@ test("an NVIDIA GPU gets the CUDA build with pinned CUDA packages, in a folder o
   assert.ok(lines.length >= 12 && lines.every((line) => /^nvidia-[a-z0-9-]+==[\d.]+$/.test(line)), lines.join("\n"));
 });
 
-test("the binding is compiled with this project's headers and finds TensorFlow where it lies", () => {
+test("the binding is compiled with this project's header and finds TensorFlow where it lies", () => {
   const plan = planRuntime({ platform: "linux", arch: "x64", hasNvidiaGpu: false });
   assert.ok(plan);
-  const flags = compilerArguments(plan, { project: "/project", cache: "/cache" }, "linux", "out.node");
-  const included = flags.filter((_, index) => flags[index - 1] === "-include");
-  assert.deepEqual(included, ["/project/native/log-level.h", "/project/native/signals-blocked.h"]);
+  const folders = { project: "/project", cache: "/cache" };
+  const linux = planCompilations(plan, folders, "linux");
+  assert.deepEqual(linux.map(({ output }) => output), ["tensorflow_binding.node", "tfjs_binding.node"]);
+  const flags = linux[0].arguments;
+  assert.equal(flags[flags.indexOf("-include") + 1], "/project/native/signals-blocked.h");
   assert.ok(flags.includes(`-Wl,-rpath,/cache/tensorflow-cpu-${TENSORFLOW_VERSION}/tensorflow`));
   assert.ok(!flags.includes("dynamic_lookup"));
-  assert.ok(compilerArguments(plan, { project: "/project", cache: "/cache" }, "darwin", "out.node").includes("dynamic_lookup"));
+  const mac = planCompilations(plan, folders, "darwin");
+  assert.deepEqual(mac.map(({ output }) => output), ["tfjs_binding.node"]);
+  assert.ok(mac[0].arguments.includes("dynamic_lookup"));
+});
+
+test("the installed binding loads TensorFlow without a word, and blocks signals", { skip: !planRuntime(describeMachine()) && "no TensorFlow for this platform" }, () => {
+  const folder = join(projectRoot(), "node_modules", "@tensorflow", "tfjs-node-gpu", "lib", "napi-v8");
+  const environment = { ...process.env, TF_CPP_MIN_LOG_LEVEL: "2", TF_ENABLE_ONEDNN_OPTS: "1" };
+  const { status, stdout, stderr } = spawnSync(process.execPath, ["-p", "require(process.argv[1]).TF_Version", join(folder, "tfjs_binding.node")], { encoding: "utf8", env: environment });
+  assert.deepEqual({ status, stdout, stderr }, { status: 0, stdout: `${TENSORFLOW_VERSION}\n`, stderr: "" });
+  const compiled = readdirSync(folder).map((name) => readFileSync(join(folder, name)));
+  assert.ok(compiled.some((binary) => binary.includes("pthread_sigmask")));
 });
 
 test("the machine's compilers are tried in the platform's order, the user's choice first", async () => {

@@ -1,16 +1,21 @@
 import sharp from "sharp";
+import { yieldToEventLoop } from "../interrupt";
 import { createProgress, type LongRunOptions } from "../progress";
 import { allocatePixels, CHANNELS, imageBytes } from "./dataset";
+import { squareEnlarger } from "./enlarge";
 import { mapConcurrently } from "./map-concurrently";
 
 /** Images under way at a time: the decoder works in Node's pool of four threads. */
 export const IMAGES_IN_FLIGHT = 4;
 
+/** Enlarging works on this thread: so often it lets an interruption in. */
+const IMAGES_BETWEEN_PAUSES = 64;
+
 const FORMATS: readonly string[] = ["png", "jpeg", "webp"];
 
 /**
  * Decodes a PNG, JPEG or WebP file to a square RGB image: turned upright as its EXIF orientation says, the largest centred
- * square, scaled by Lanczos' filter, transparent parts on white. Greyscale, CMYK and 16-bit images become 8-bit sRGB.
+ * square, reduced by Lanczos' filter or enlarged by a bicubic one, transparent parts on white. Greyscale, CMYK and 16-bit images become 8-bit sRGB.
  *
  * @returns [S, S, 3], 0 to 255
  * @throws Error saying what is wrong with the file, without its name
@@ -18,18 +23,19 @@ const FORMATS: readonly string[] = ["png", "jpeg", "webp"];
 export async function decodeSquareImage(file: Uint8Array, imageSize: number): Promise<Uint8Array> {
   if (file.length === 0) throw new Error("the file is empty");
   const image = sharp(file, { failOn: "error" });
-  const { format } = await image.metadata().catch(explainDecoderError);
+  const { format, width, height } = await image.metadata().catch(explainDecoderError);
   if (!FORMATS.includes(format)) throw new Error(`it is a ${format} file, expected PNG, JPEG or WebP`);
+  const decodedSize = Math.min(imageSize, width, height);
   const { data, info } = await image
     .autoOrient()
-    .resize({ width: imageSize, height: imageSize, fit: "cover", position: "centre" })
+    .resize({ width: decodedSize, height: decodedSize, fit: "cover", position: "centre" })
     .flatten({ background: "#ffffff" })
     .toColourspace("srgb")
     .raw()
     .toBuffer({ resolveWithObject: true })
     .catch(explainDecoderError);
   if (info.channels !== CHANNELS) throw new Error(`it decodes to ${info.channels} colour channels, expected ${CHANNELS}`);
-  return data;
+  return decodedSize < imageSize ? squareEnlarger(decodedSize, imageSize)(data) : data;
 }
 
 /** The decoder's messages repeat themselves and end in line breaks. */
@@ -40,24 +46,28 @@ function explainDecoderError(error: unknown): never {
 }
 
 /**
- * Scales square images by Lanczos' filter.
+ * Scales square images: reduced by Lanczos' filter, enlarged by a bicubic one.
  *
  * @param pixels [N, S, S, 3]
  * @returns [N, T, T, 3]; `pixels` itself if the size stays the same
  */
 export async function resizeSquareImages(pixels: Uint8Array, fromSize: number, toSize: number, { onProgress, signal }: LongRunOptions = {}): Promise<Uint8Array> {
-  if (fromSize === toSize) return pixels;
   const count = pixels.length / imageBytes(fromSize);
-  if (count === 0) return pixels;
+  if (fromSize === toSize || count === 0) return pixels;
   const resized = allocatePixels(count, toSize);
+  const resizeImage = toSize > fromSize ? squareEnlarger(fromSize, toSize) : squareReducer(fromSize, toSize);
   const progress = createProgress({ label: "resizing images", total: count, onUpdate: onProgress });
-  const resizeImage = async (index: number): Promise<void> => {
-    const source = pixels.subarray(index * imageBytes(fromSize), (index + 1) * imageBytes(fromSize));
-    const image = sharp(source, { raw: { width: fromSize, height: fromSize, channels: CHANNELS } }).resize(toSize, toSize);
-    resized.set(await image.raw().toBuffer(), index * imageBytes(toSize));
+  const resizeAt = async (index: number): Promise<void> => {
+    const image = pixels.subarray(index * imageBytes(fromSize), (index + 1) * imageBytes(fromSize));
+    resized.set(await resizeImage(image), index * imageBytes(toSize));
+    if (index % IMAGES_BETWEEN_PAUSES === 0) await yieldToEventLoop();
     progress.advance();
   };
-  await mapConcurrently(Array.from({ length: count }, (_, index) => index), resizeImage, { concurrency: IMAGES_IN_FLIGHT, signal });
+  await mapConcurrently(Array.from({ length: count }, (_, index) => index), resizeAt, { concurrency: IMAGES_IN_FLIGHT, signal });
   signal?.throwIfAborted();
   return resized;
+}
+
+function squareReducer(fromSize: number, toSize: number): (pixels: Uint8Array) => Promise<Uint8Array> {
+  return (pixels) => sharp(pixels, { raw: { width: fromSize, height: fromSize, channels: CHANNELS } }).resize(toSize, toSize).raw().toBuffer();
 }

@@ -1,0 +1,36 @@
+// The public surface, grouped as the walk goes: engine, data, encoder, trajectory, network, objective, losses, trainer, sampler, metrics.
+export * from "./engine";
+export { randomStream, type RandomStream } from "./random";
+export { interruptSignal, InterruptedError } from "./interrupt";
+export { createProgress, formatDuration, formatProgress, type LongRunOptions, type ProgressEvent } from "./progress";
+export { projectRoot } from "./files";
+export { readSafetensors, writeSafetensors } from "./safetensors";
+
+export * from "./data";
+
+export { cachedLatents, encodeDataset, loadEncoder, trainEncoder, VAE_DEFAULTS, type Encoder, type EncoderOptions } from "./encoder";
+
+export { latentAt, perSample, sampleTimes, timeShiftFor, velocity, type TimeOptions, type Times } from "./trajectory";
+
+export { networkConfig, PAPER_SETTINGS, PRESETS, resolveConfig, TRAIN_OPTIONS, type TrainConfig } from "./config";
+export * from "./layers";
+export { initializeParameters, network, parameterShapes, type NetworkConfig } from "./network";
+export { summarize, type LayerSummary, type NetworkSummary } from "./summary";
+
+export { correctionFactor, objectiveTerms, reconstructionPrediction, residualOf, trajectoryDerivative, type ImageField, type ObjectiveTerms } from "./objective";
+
+export { defineLoss, lossNamed, lossNames, type Loss, type Terms } from "./losses";
+export { adversarialLoss, criticLoss, gradientPenalty } from "./losses/adversarial";
+export { balanced } from "./losses/balance";
+export { perceptualLoss } from "./losses/perceptual";
+export { huber, pixelLoss } from "./losses/pixel";
+export { critic, criticShapes, translate, type CriticConfig } from "./critic";
+
+export * from "./optimizer";
+export { loadResources, disposeResources, encoderFor, type Resources } from "./resources";
+export { train, type StepEvent, type TrainOptions } from "./trainer";
+export { readMetrics, runPaths, type Run } from "./run";
+export { latestCheckpoint, readCheckpointRecord } from "./checkpoint";
+
+export { disposeModel, evaluateModel, loadModel, saveModel, type Model } from "./model";
+export { decode, sample, SAMPLE_DEFAULTS } from "./sampler";

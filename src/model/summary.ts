@@ -1,0 +1,84 @@
+import { headChannels, hiddenWidth, parameterShapes, type NetworkConfig } from "./network";
+
+/** One row of a network's summary: a layer, or a group of equal ones. */
+export interface LayerSummary {
+  layer: string;
+  /** Shape of what the layer gives for one image. */
+  output: number[];
+  parameters: number;
+  /** Floating-point operations of one evaluation for one image (a multiplication and an addition count two). */
+  flops: number;
+  /** Numbers that the layer keeps for the backward pass, for one image. */
+  activations: number;
+}
+
+export interface NetworkSummary {
+  layers: LayerSummary[];
+  parameters: number;
+  /** Of one evaluation F(z_t, r, y) for one image. */
+  flops: number;
+  /** Of one training step for one image: forward, backward (twice the forward), and the Jacobian-vector product (twice the forward) on the off-diagonal share. */
+  trainingFlops: number;
+  /** Weights alone, at 4 bytes a number. */
+  weightBytes: number;
+  /** Weights, gradients, two moments and the average. */
+  stateBytes: number;
+  /** Activations that a training step holds for one image; a step needs stateBytes + batch size times this. */
+  activationBytesPerImage: number;
+}
+
+const BYTES = 4;
+
+/**
+ * What a network consists of and costs, computed from its shapes alone: nothing is allocated, so that XL can be looked at on a laptop.
+ * @param offDiagonalShare share of the batch with r < t
+ */
+export function summarize(config: NetworkConfig, offDiagonalShare = 0.58): NetworkSummary {
+  const shapes = parameterShapes(config);
+  const { width, depth, heads, latentSize, patchSize, imageSize } = config;
+  const side = latentSize / patchSize;
+  const tokens = side * side + config.classTokens + config.timeTokens;
+  const hidden = hiddenWidth(width);
+  const parametersOf = (prefix: string): number =>
+    Object.entries(shapes)
+      .filter(([name]) => name === prefix || name.startsWith(`${prefix}.`))
+      .reduce((sum, [, { shape }]) => sum + shape.reduce((product, size) => product * size, 1), 0);
+  const matrixFlops = (prefix: string, rows: number): number =>
+    Object.entries(shapes)
+      .filter(([name, { shape }]) => name.startsWith(`${prefix}.`) && shape.length === 2)
+      .reduce((sum, [, { shape }]) => sum + 2 * rows * shape[0] * shape[1], 0);
+  const layers: LayerSummary[] = [
+    { layer: "patchEmbedding", output: [side * side, width], parameters: parametersOf("patchEmbedding"), flops: matrixFlops("patchEmbedding", side * side), activations: side * side * width },
+    { layer: "positionEmbedding", output: [tokens, width], parameters: parametersOf("positionEmbedding"), flops: tokens * width, activations: 0 },
+    { layer: "classEmbedding", output: [width], parameters: parametersOf("classEmbedding"), flops: 0, activations: width },
+    { layer: "timeEmbedding", output: [width], parameters: parametersOf("timeEmbedding"), flops: matrixFlops("timeEmbedding", 1), activations: 3 * width },
+  ];
+  const attentionFlops = 2 * 2 * tokens * tokens * width;
+  for (let block = 0; block < depth; block++) {
+    layers.push({ layer: `blocks.${block}.attention`, output: [tokens, width], parameters: parametersOf(`blocks.${block}.attention`), flops: matrixFlops(`blocks.${block}.attention`, tokens) + attentionFlops, activations: tokens * width * 11 + 2 * heads * tokens * tokens });
+    layers.push({ layer: `blocks.${block}.mlp`, output: [tokens, width], parameters: parametersOf(`blocks.${block}.mlp`), flops: matrixFlops(`blocks.${block}.mlp`, tokens), activations: tokens * (4 * width + 5 * hidden) });
+  }
+  layers.push({ layer: "finalNorm", output: [side * side, width], parameters: parametersOf("finalNorm"), flops: 4 * side * side * width, activations: 2 * side * side * width });
+  if (config.head === "linear") layers.push({ layer: "head", output: [imageSize, imageSize, 3], parameters: parametersOf("head"), flops: matrixFlops("head", side * side) || 2 * side * side * width * 3 * (imageSize / side) ** 2, activations: imageSize * imageSize * 3 });
+  else layers.push(...convolutionHeadLayers(config, shapes, side, parametersOf));
+  const sum = (key: "parameters" | "flops" | "activations"): number => layers.reduce((total, layer) => total + layer[key], 0);
+  const parameters = sum("parameters");
+  const flops = sum("flops");
+  return { layers, parameters, flops, trainingFlops: Math.round(flops * (3 + 2 * offDiagonalShare)), weightBytes: BYTES * parameters, stateBytes: 5 * BYTES * parameters, activationBytesPerImage: BYTES * sum("activations") };
+}
+
+function convolutionHeadLayers(config: NetworkConfig, shapes: ReturnType<typeof parameterShapes>, side: number, parametersOf: (prefix: string) => number): LayerSummary[] {
+  const channels = headChannels(config);
+  const convolutionFlops = (name: string, resolution: number): number => 2 * resolution * resolution * (shapes[`${name}.weight`]?.shape ?? [0]).reduce((product, size) => product * size, 1);
+  const first = 2 * config.latentSize;
+  const layers: LayerSummary[] = [{ layer: "head.tokens", output: [first, first, channels[0]], parameters: parametersOf("head.tokens"), flops: 2 * side * side * config.width * (2 * config.patchSize) ** 2 * channels[0], activations: first * first * channels[0] }];
+  channels.forEach((count, stage) => {
+    const resolution = first * 2 ** stage;
+    const name = `head.stages.${stage}`;
+    const flops = convolutionFlops(`${name}.enter`, resolution / 2) + convolutionFlops(`${name}.first`, resolution) + convolutionFlops(`${name}.second`, resolution);
+    layers.push({ layer: name, output: [resolution, resolution, count], parameters: parametersOf(name), flops, activations: resolution * resolution * count * 7 });
+  });
+  const last = config.imageSize;
+  layers.push({ layer: "head.image", output: [last, last, 3], parameters: parametersOf("head.image"), flops: convolutionFlops("head.image", last), activations: last * last * channels[channels.length - 1] * 2 });
+  return layers;
+}

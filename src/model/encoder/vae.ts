@@ -29,7 +29,7 @@ export interface EncoderOptions {
 }
 
 /** A f4 autoencoder with 4 channels, as small as one may be. */
-export const VAE_DEFAULTS: EncoderOptions = { seed: 0, latentChannels: 4, channels: 32, steps: 1200, batchSize: 64, learningRate: 2e-3, matrixLearningRate: 0.02, klWeight: 1e-3 };
+export const VAE_DEFAULTS: EncoderOptions = { seed: 0, latentChannels: 4, channels: 32, steps: 1200, batchSize: 64, learningRate: 2e-3, matrixLearningRate: 0.02, klWeight: 5e-4 };
 
 /** Pixels along one side of what one latent pixel covers (f4). */
 export const VAE_DOWNSAMPLING = 4;

@@ -16,10 +16,10 @@ const difference = (first: Scores, second: Scores): Scores => ({ whole: tf.sub(f
  */
 export function adversarialLoss(kind: AdversarialKind = "relativistic"): Loss {
   return ({ samples, critic, F }) =>
-    balanced(samples.images, F.shape[0], (images) => {
-      const fake = critic(images, samples.y);
+    balanced(samples.images, F.shape[0], [samples.real, samples.y], (images, [real, y]) => {
+      const fake = critic(images, y);
       if (kind === "hinge") return bothScores(fake, (score) => tf.neg(score));
-      return bothScores(difference(critic(samples.real, samples.y), fake), (gap) => tf.softplus(gap));
+      return bothScores(difference(critic(real, y), fake), (gap) => tf.softplus(gap));
     });
 }
 

@@ -7,23 +7,35 @@ import { tf } from "../engine/tf";
  * configuration means half the pull of the pixel loss, whatever the network that `score` is made of.
  * @param images [B, H, W, C], through which the gradient flows
  * @param batchSize B of the pixel loss
- * @param score scalar function of the images; its own parameters receive no gradient
+ * @param constants tensors of the forward pass that `score` needs besides; they are kept until the gradient is taken, and receive none
+ * @param score scalar function of the images and the constants; the parameters inside it receive no gradient
  */
-export function balanced(images: tf.Tensor4D, batchSize: number, score: (images: tf.Tensor4D) => tf.Scalar): tf.Scalar {
+export function balanced<Constants extends tf.Tensor[]>(images: tf.Tensor4D, batchSize: number, constants: [...Constants], score: (images: tf.Tensor4D, constants: Constants) => tf.Scalar): tf.Scalar {
   const [, height, width, channels] = images.shape;
   const norm = 2 / (Math.sqrt(height * width * channels) * batchSize);
   const operation = tf.customGrad((x, save) => {
     const input = x as tf.Tensor4D;
-    (save as (tensors: tf.Tensor[]) => void)([input]);
-    const gradFunc = (dy: tf.Tensor, saved: tf.Tensor[]): tf.Tensor => {
-      const gradient = tf.grad((y) => score(y as tf.Tensor4D))(saved[0]);
+    (save as (tensors: tf.Tensor[]) => void)([input, ...constants]);
+    const gradFunc = (dy: tf.Tensor, [savedInput, ...savedConstants]: tf.Tensor[]): tf.Tensor => {
+      const gradient = gradientDuringBackward((y) => score(y as tf.Tensor4D, savedConstants as Constants), savedInput);
       const norms = tf.sqrt(tf.sum(tf.square(gradient), [1, 2, 3])) as tf.Tensor1D; // [B]
       const pulling = tf.sum(tf.cast(tf.greater(norms, 0), "float32"));
       const mean = tf.div(tf.sum(norms), tf.maximum(pulling, 1));
       return tf.mul(dy, tf.mul(gradient, tf.div(norm, tf.add(mean, 1e-12))));
     };
-    return { value: score(input), gradFunc };
+    return { value: score(input, constants as Constants), gradFunc };
   });
   return operation(images) as tf.Scalar;
 }
 
+
+/** A gradient taken while another one is being propagated: tfjs has one tape at a time, so the outer one is laid aside. */
+function gradientDuringBackward(f: (x: tf.Tensor) => tf.Scalar, x: tf.Tensor): tf.Tensor {
+  const { state } = tf.engine();
+  const outer = state.activeTape;
+  try {
+    return tf.grad(f)(x);
+  } finally {
+    state.activeTape = outer;
+  }
+}

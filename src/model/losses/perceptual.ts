@@ -29,10 +29,11 @@ export function perceptualLoss(options: Partial<PerceptualLossOptions> = {}): Lo
     const trusted = tf.logicalAnd(tf.greater(rPart, 0), tf.lessEqual(correctionFactor(rPart, tPart), correctionLimit)).toFloat(); // [B]
     const target = features(part(x0));
     const spread = target.map((level) => tf.sqrt(tf.add(tf.moments(level).variance, 1e-6)));
-    return balanced(part(xHat), batch, (images) => {
+    return balanced(part(xHat), batch, [trusted, ...target, ...spread], (images, [counted, ...rest]) => {
       const levels = features(images).map((level, index) => {
-        const perImage = tf.mean(huber(tf.div(tf.sub(level, target[index]), spread[index]), huberDelta), [1, 2, 3]); // [B]
-        return tf.mean(tf.mul(perImage, trusted));
+        const [wanted, scale] = [rest[index], rest[target.length + index]];
+        const perImage = tf.mean(huber(tf.div(tf.sub(level, wanted), scale), huberDelta), [1, 2, 3]); // [B]
+        return tf.mean(tf.mul(perImage, counted));
       });
       return tf.div(tf.addN(levels), levels.length) as tf.Scalar;
     });

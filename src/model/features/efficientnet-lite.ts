@@ -4,6 +4,7 @@ import { tf } from "../engine/tf";
 import { convolution, parameter, type Parameters } from "../layers";
 import type { FeatureNetwork } from "./feature-network";
 import { readPytorchCheckpoint, type CheckpointTensor } from "./pytorch-checkpoint";
+import { relu6 } from "./relu6";
 import { resizeImages, type ResizeMethod } from "./resize";
 import { findWeights, type PublishedWeights } from "./weights-file";
 
@@ -132,14 +133,14 @@ export function efficientNetLite(
     if (levels.includes(level)) wanted.push(x);
   };
   return tf.tidy(() => {
-    let x = tf.relu6(convolution(parameters, "stem", normalise(images), 2));
+    let x = relu6(convolution(parameters, "stem", normalise(images), 2));
     keep(0, x);
     for (const [position, blocks] of blocksOf(variant).entries()) {
       if (position + 1 > last) return wanted;
       for (const block of blocks) x = invertedResidual(parameters, block, x);
       keep(position + 1, x);
     }
-    if (last === HEAD_LEVEL) keep(HEAD_LEVEL, tf.relu6(convolution(parameters, "head", x)));
+    if (last === HEAD_LEVEL) keep(HEAD_LEVEL, relu6(convolution(parameters, "head", x)));
     return wanted;
   });
 }
@@ -153,9 +154,9 @@ function normalise(images: tf.Tensor4D): tf.Tensor4D {
 function invertedResidual(parameters: Parameters, block: Block, input: tf.Tensor4D): tf.Tensor4D {
   const name = `blocks.${block.index}`;
   let x = input;
-  if (block.expands) x = tf.relu6(convolution(parameters, `${name}.expand`, x));
+  if (block.expands) x = relu6(convolution(parameters, `${name}.expand`, x));
   const depthwise = tf.depthwiseConv2d(x, parameter<tf.Tensor4D>(parameters, `${name}.depthwise.weight`), block.stride, "same");
-  x = tf.relu6(depthwise.add<tf.Tensor4D>(parameter(parameters, `${name}.depthwise.bias`)));
+  x = relu6(depthwise.add<tf.Tensor4D>(parameter(parameters, `${name}.depthwise.bias`)));
   x = convolution(parameters, `${name}.project`, x);
   return block.residual ? x.add<tf.Tensor4D>(input) : x;
 }

@@ -5,13 +5,16 @@ import { Command, CommanderError } from "commander";
 import { projectRoot } from "../model/files";
 import { dataCommand } from "./data";
 import { doctorCommand } from "./doctor";
+import { encodeCommand } from "./encode";
 import { kernelCommand } from "./kernel";
 import { labCommand } from "./lab";
 import { CommandError, EXIT, addExamples } from "./output";
+import { sampleCommand } from "./sample";
 import { setupCommand } from "./setup";
+import { trainCommand } from "./train";
 
 /** Each command in the order of the help; one file a command, which loads what it needs when it runs. */
-const COMMANDS: readonly (() => Command)[] = [setupCommand, doctorCommand, labCommand, kernelCommand, dataCommand];
+const COMMANDS: readonly (() => Command)[] = [setupCommand, doctorCommand, labCommand, kernelCommand, dataCommand, encodeCommand, trainCommand, sampleCommand];
 
 /** The program `crossflow` with all its commands. */
 export function createProgram(): Command {

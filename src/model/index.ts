@@ -8,6 +8,7 @@ export { readSafetensors, writeSafetensors } from "./safetensors";
 
 export * from "./data";
 
+export { reconstructionPsnr } from "./encoder/quality";
 export { cachedLatents, encodeDataset, loadEncoder, trainEncoder, VAE_DEFAULTS, type Encoder, type EncoderOptions } from "./encoder";
 
 export { latentAt, perSample, sampleTimes, timeShiftFor, velocity, type TimeOptions, type Times } from "./trajectory";

@@ -1,7 +1,9 @@
+import { join } from "node:path";
 import { restoreCheckpoint, saveCheckpoint } from "./checkpoint";
 import { resolveConfig, resolvedTimeShift, type TrainConfig } from "./config";
 import { epochBatches, imageBatch, imagesToPixels } from "./data";
 import { tf } from "./engine/tf";
+import { imageGrid, writePicture } from "./image-files";
 import { interruptSignal, yieldToEventLoop } from "./interrupt";
 import { lossNamed } from "./losses";
 import { saveModel, type Model } from "./model";
@@ -131,7 +133,10 @@ export async function* train(given: Partial<TrainConfig>, options: TrainOptions 
       await appendMetrics(run.metricsFile, { ...event });
       const last = state.step === config.steps;
       if (last || state.step % config.checkpointEvery === 0) event.checkpoint = await save();
-      if (last || (config.sampleEvery > 0 && state.step % config.sampleEvery === 0)) event.samples = await sampleGrid(config, state, resources, options.samplesPerClass ?? 4);
+      if (last || (config.sampleEvery > 0 && state.step % config.sampleEvery === 0)) {
+        event.samples = await sampleGrid(config, state, resources, options.samplesPerClass ?? 4);
+        await writePicture(join(run.samples, `step-${String(state.step).padStart(8, "0")}.png`), imageGrid(event.samples.pixels, event.samples.imageSize, { columns: state.network.classes, scale: 2 }));
+      }
       if (last) await saveModel(run.modelFile, averagedModel(config, state, resources, seconds));
       yield event;
       await yieldToEventLoop();

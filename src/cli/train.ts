@@ -1,0 +1,112 @@
+import { readFileSync } from "node:fs";
+import { Command, InvalidArgumentError } from "commander";
+import { formatProgress } from "../model/progress";
+import { createReporter } from "../setup/report";
+import type { TrainConfig } from "../model/config";
+import type { StepEvent } from "../model/trainer";
+import { CommandError, EXIT, addExamples, addJsonOption, formatTable, interruptSignal } from "./output";
+
+interface TrainFlags {
+  config?: string;
+  set?: Partial<TrainConfig>;
+  loss?: Record<string, number>;
+  paper?: boolean;
+  resume?: boolean;
+  replace?: boolean;
+  json?: boolean;
+  steps?: number;
+  preset?: string;
+  seed?: number;
+}
+
+/** Steps between the lines that stay on the terminal, as a share of the training. */
+const LINES = 20;
+
+export function trainCommand(): Command {
+  const command = new Command("train")
+    .description("train a network; a run of that name can be gone on with")
+    .argument("[name]", "name of the run, whose files lie in runs/<name>")
+    .option("--preset <name>", "size of the network: tiny, small, B, L or XL")
+    .option("--steps <count>", "optimiser steps", Number)
+    .option("--seed <number>", "seed of every random stream", Number)
+    .option("--loss <name=weight>", "weight of a loss, may be given several times; without any, the configuration's", addLoss)
+    .option("--set <key=value>", "any other option of the configuration, may be given several times", addSetting)
+    .option("--config <file>", "JSON file with options of the configuration")
+    .option("--paper", "the paper's settings where small trainings differ")
+    .option("--resume", "go on from the run's last checkpoint")
+    .option("--replace", "move a run of that name aside");
+  addJsonOption(command).action(trainRun);
+  return addExamples(command, [
+    "train first --steps 1200",
+    "train losses --loss pixel=1 --loss perceptual=0.5 --loss adversarial=0.5 --set batchSize=48",
+    "train first --steps 1200 --resume",
+    "train mine --config mine.json --json",
+  ]);
+}
+
+async function trainRun(name: string | undefined, flags: TrainFlags): Promise<void> {
+  const { train } = await import("../model/trainer.js");
+  const { PAPER_SETTINGS, resolveConfig } = await import("../model/config.js");
+  const { runPaths } = await import("../model/run.js");
+  const config = resolveConfig({
+    ...(flags.paper ? PAPER_SETTINGS : {}),
+    ...(flags.config === undefined ? {} : readConfig(flags.config)),
+    ...flags.set,
+    ...defined({ name, preset: flags.preset, steps: flags.steps, seed: flags.seed, losses: flags.loss }),
+  });
+  const reporter = createReporter(process.stderr);
+  const signal = interruptSignal();
+  const run = runPaths(config.name);
+  const every = Math.max(1, Math.round(config.steps / LINES));
+  let last: StepEvent | undefined;
+  try {
+    const existing = flags.resume ? "resume" : flags.replace ? "replace" : "fail";
+    for await (const event of train(config, { signal, existing, onProgress: (progress) => reporter.update(formatProgress(progress)) })) {
+      last = event;
+      const progress = formatProgress({ label: "training", done: event.step, total: event.steps, elapsedSeconds: event.elapsedSeconds, secondsLeft: event.secondsLeft });
+      if (event.step % every === 0 || event.step === event.steps) reporter.line(`${progress}  ${describeLosses(event)}`);
+      else reporter.update(progress);
+    }
+  } catch (error) {
+    if (!signal.aborted) throw error;
+    throw new CommandError(`Interrupted after step ${last?.step ?? 0}. The checkpoint is kept: the same command with --resume goes on from there.`, EXIT.interrupted, { cause: error });
+  }
+  const result = { run: run.folder, model: run.modelFile, steps: last?.step ?? config.steps, seconds: last?.elapsedSeconds, losses: last?.losses };
+  if (flags.json) console.log(JSON.stringify({ ok: true, ...result }, null, 2));
+  else console.log(formatTable([["run", run.folder], ["model", run.modelFile], ["metrics", run.metricsFile], ["samples", run.samples]]));
+}
+
+function describeLosses({ losses }: StepEvent): string {
+  return Object.entries(losses)
+    .map(([name, value]) => `${name} ${value.toPrecision(3)}`)
+    .join("  ");
+}
+
+function defined<T extends object>(values: T): Partial<T> {
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as Partial<T>;
+}
+
+function addLoss(text: string, before: Record<string, number> = {}): Record<string, number> {
+  const [, name, weight] = /^([^=]+)=(.+)$/.exec(text) ?? [];
+  if (name === undefined || !Number.isFinite(Number(weight))) throw new InvalidArgumentError("Expected a name and a weight, such as pixel=1.");
+  return { ...before, [name]: Number(weight) };
+}
+
+/** A value that reads as JSON is taken as such; all else is a text. */
+function addSetting(text: string, before: Record<string, unknown> = {}): Record<string, unknown> {
+  const [, key, value] = /^([^=]+)=(.*)$/.exec(text) ?? [];
+  if (key === undefined) throw new InvalidArgumentError("Expected a key and a value, such as batchSize=48.");
+  try {
+    return { ...before, [key]: JSON.parse(value) };
+  } catch {
+    return { ...before, [key]: value };
+  }
+}
+
+function readConfig(file: string): Partial<TrainConfig> {
+  try {
+    return JSON.parse(readFileSync(file, "utf8")) as Partial<TrainConfig>;
+  } catch (error) {
+    throw new CommandError(`The configuration ${file} can not be read: ${(error as Error).message}`, EXIT.usage, { cause: error });
+  }
+}

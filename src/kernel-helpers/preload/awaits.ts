@@ -21,7 +21,7 @@ const longestTurnMilliseconds = 50;
  * already there never lets the interrupt in.
  *
  * Mend: each `await x` of a cell becomes `resume(await x, isStarving() && await nextTurn())`: it lets the event loop turn
- * now and then and throws where the cell has been interrupted. `for await` gets the same through `each`. The awaited promise
+ * now and then and throws where the cell has been interrupted, but in a `finally` block. `for await` gets the same through `each`. The awaited promise
  * itself stays untouched, so that stack traces reach through it.
  */
 export function installAwaits(compiler: Compiler): void {
@@ -35,6 +35,8 @@ function rewriteAwaits(compiler: Compiler, context: typescript.TransformationCon
   const call = (name: keyof AwaitRuntime, ...values: typescript.Expression[]): typescript.Expression =>
     factory.createCallExpression(factory.createPropertyAccessExpression(factory.createIdentifier("__tslab__"), name), undefined, values);
   const visit = (node: typescript.Node): typescript.Node => {
+    // Cleaning up may await; an interrupt has already thrown by then.
+    if (node.parent && compiler.isTryStatement(node.parent) && node.parent.finallyBlock === node) return node;
     const visited = compiler.visitEachChild(node, visit, context);
     if (compiler.isAwaitExpression(visited)) {
       const turn = factory.createLogicalAnd(call("isStarving"), factory.createAwaitExpression(call("nextTurn")));

@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { execFile } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -7,15 +6,7 @@ import { after, before, describe, it } from "node:test";
 import sharp from "sharp";
 import { datasetConfig } from "../../src/cli/data";
 import { writeBytes, writeColour } from "../data/small-images";
-
-const program = join(__dirname, "../../src/cli/index.js");
-
-/** Runs `crossflow data ...`. */
-function runData(...options: string[]): Promise<{ code: number; output: string; errors: string }> {
-  return new Promise((resolve) => {
-    execFile(process.execPath, [program, "data", ...options], (error, output, errors) => resolve({ code: error ? Number(error.code) : 0, output, errors }));
-  });
-}
+import { runCli } from "./run";
 
 describe("crossflow data", () => {
   const root = mkdtempSync(join(tmpdir(), "crossflow-cli-data-"));
@@ -30,20 +21,20 @@ describe("crossflow data", () => {
   after(() => rmSync(root, { recursive: true, force: true }));
 
   it("shows counts, colours and what was skipped", async () => {
-    const { code, output } = await runData("folder", images, "--size", "4", "--test-share", "0");
+    const { code, stdout } = runCli(["data", "folder", images, "--size", "4", "--test-share", "0"]);
     assert.equal(code, 0);
-    assert.match(output, /^images: 2 classes, images of 4 x 4$/m);
-    assert.match(output, /^train +22 +0\.500 0\.000 0\.000 +0\.500 0\.000 0\.000 +1 /m);
-    assert.match(output, /^test +0 +- - - +- - - +0 /m);
-    assert.match(output, /^red +11 +0$/m);
-    assert.match(output, /red\/broken\.png: it is no PNG, JPEG or WebP image/);
+    assert.match(stdout, /^images: 2 classes, images of 4 x 4$/m);
+    assert.match(stdout, /^train +22 +0\.500 0\.000 0\.000 +0\.500 0\.000 0\.000 +1 /m);
+    assert.match(stdout, /^test +0 +- - - +- - - +0 /m);
+    assert.match(stdout, /^red +11 +0$/m);
+    assert.match(stdout, /red\/broken\.png: it is no PNG, JPEG or WebP image/);
   });
 
   it("prints one JSON value and writes a preview, a row a class", async () => {
     const preview = join(root, "preview.png");
-    const { code, output } = await runData("folder", images, "--size", "4", "--json", "--preview", preview);
+    const { code, stdout } = runCli(["data", "folder", images, "--size", "4", "--json", "--preview", preview]);
     assert.equal(code, 0);
-    const { ok, classes, splits } = JSON.parse(output);
+    const { ok, classes, splits } = JSON.parse(stdout);
     assert.deepEqual([ok, classes, splits.length, splits[0].images + splits[1].images], [true, ["black", "red"], 2, 22]);
     const { data, info } = await sharp(preview).raw().toBuffer({ resolveWithObject: true });
     const redAt = (row: number, column: number): number => data[(Math.floor(row * info.height) * info.width + Math.floor(column * info.width)) * 3];
@@ -52,13 +43,13 @@ describe("crossflow data", () => {
 
   it("fails with one clear line, or with JSON if that was asked for", async () => {
     const nowhere = join(root, "nowhere");
-    const { code, errors } = await runData("folder", nowhere);
-    assert.deepEqual([code, errors.trim().split("\n").length], [1, 1]);
-    assert.match(errors, /There is no folder .*nowhere/);
-    const { output } = await runData("folder", nowhere, "--json");
-    assert.equal(JSON.parse(output).ok, false);
-    assert.equal((await runData("fodler", images)).code, 2);
-    assert.equal((await runData("folder", images, "--preview", "x.gif")).code, 1);
+    const { code, stderr } = runCli(["data", "folder", nowhere]);
+    assert.deepEqual([code, stderr.trim().split("\n").length], [1, 1]);
+    assert.match(stderr, /There is no folder .*nowhere/);
+    const { stdout } = runCli(["data", "folder", nowhere, "--json"]);
+    assert.equal(JSON.parse(stdout).ok, false);
+    assert.equal(runCli(["data", "fodler", images]).code, 2);
+    assert.equal(runCli(["data", "folder", images, "--preview", "x.gif"]).code, 1);
   });
 
   it("makes the loader's options of the command line's", () => {

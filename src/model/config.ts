@@ -61,6 +61,8 @@ export interface TrainConfig {
   /** Share of the batch with r = 0, and share of those with t = 1. */
   endShare: number;
   noiseShare: number;
+  /** Share of the samples with r = t whose time is nearly 0. */
+  boundaryShare: number;
   /** Shift s of the times; 0 for the paper's sqrt(latent size / 4096). */
   timeShift: number;
   /** Largest factor t (t - r) / r at which losses on pictures use x_hat. */
@@ -71,6 +73,7 @@ export interface TrainConfig {
   learningRate: number;
   /** Peak learning rate of Muon. */
   matrixLearningRate: number;
+  /** Decoupled decay of the matrices, times the rate of their optimiser a step. */
   weightDecay: number;
   /** Steps over which the learning rates rise. */
   warmupSteps: number;
@@ -135,15 +138,16 @@ export const TRAIN_OPTIONS: { [Key in keyof TrainConfig]: Option<TrainConfig[Key
   losses: byName({ pixel: 1 }, "weight"),
   lossStart: byName({}, "step"),
   minimumTime: { default: 0.02, unit: "of the trajectory", expected: "a number above 0 and below 0.5", valid: (time) => isNumber(time) && time > 0 && time < 0.5 },
-  diagonalShare: share(0.42, "share of the batch"),
-  endShare: share(0.42, "share of the batch"),
+  diagonalShare: share(0.5, "share of the batch"),
+  endShare: share(0.35, "share of the batch"),
+  boundaryShare: share(0.2, "share of the samples with r = t"),
   noiseShare: share(0.4, "share of the samples with r = 0"),
   timeShift: rate(1),
   correctionLimit: rate(1),
   optimizer: oneOf<string>("muon", ["muon", "adamw"]),
   learningRate: rate(2e-3, "a step"),
-  matrixLearningRate: rate(0.02, "a step"),
-  weightDecay: rate(0),
+  matrixLearningRate: rate(0.01, "a step"),
+  weightDecay: rate(0.1),
   warmupSteps: count(60, "steps", 0),
   finalRateShare: share(0.02),
   clipNorm: rate(1),
@@ -165,7 +169,7 @@ export const TRAIN_OPTIONS: { [Key in keyof TrainConfig]: Option<TrainConfig[Key
  * Settings of the paper (Sec. 3.3 and Table 3) over which small runs differ: the unweighted L1 residual, its optimiser, schedule and average.
  * The batch of 2048 and the 160 epochs are the reader's to afford.
  */
-export const PAPER_SETTINGS: Partial<TrainConfig> = { losses: { "pixel-paper": 1 }, timeShift: 0, minimumTime: 0.01, diagonalShare: 0.5, endShare: 0, matrixLearningRate: 8e-4, learningRate: 8e-4, emaDecay: 0.9999 };
+export const PAPER_SETTINGS: Partial<TrainConfig> = { losses: { "pixel-paper": 1 }, timeShift: 0, minimumTime: 0.01, diagonalShare: 0.5, endShare: 0, boundaryShare: 0, matrixLearningRate: 8e-4, learningRate: 8e-4, emaDecay: 0.9999 };
 
 /**
  * Completes and checks a configuration.

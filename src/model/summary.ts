@@ -33,7 +33,7 @@ const BYTES = 4;
  * What a network consists of and costs, computed from its shapes alone: nothing is allocated, so that XL can be looked at on a laptop.
  * @param offDiagonalShare share of the batch with r < t
  */
-export function summarize(config: NetworkConfig, offDiagonalShare = 0.58): NetworkSummary {
+export function summarize(config: NetworkConfig, offDiagonalShare = 0.5): NetworkSummary {
   const shapes = parameterShapes(config);
   const { width, depth, heads, latentSize, patchSize, imageSize } = config;
   const side = latentSize / patchSize;

@@ -191,8 +191,8 @@ function stepInputs(config: TrainConfig, state: Pick<TrainingState, "step" | "cr
   const latentLength = latentSize * latentSize * latentChannels;
   const z = new Float32Array(batchSize * latentLength);
   indices.forEach((index, position) => z.set(resources.latents.subarray(index * latentLength, (index + 1) * latentLength), position * latentLength));
-  const { minimumTime, diagonalShare, endShare, noiseShare } = config;
-  const timeOptions = { minimumTime, diagonalShare, endShare, noiseShare, timeShift: resolvedTimeShift(config, latentLength) };
+  const { minimumTime, diagonalShare, endShare, noiseShare, boundaryShare } = config;
+  const timeOptions = { minimumTime, diagonalShare, endShare, noiseShare, boundaryShare, timeShift: resolvedTimeShift(config, latentLength) };
   const times = Array.from({ length: accumulation }, () => sampleTimes(streams.times, batchSize / accumulation, timeOptions));
   const joined = (key: "r" | "t"): Float32Array => Float32Array.from(times.flatMap((part) => Array.from(part[key])));
   const share = learningRateAt(state.step, { warmupSteps: config.warmupSteps, steps: config.steps, finalShare: config.finalRateShare }) * rateScale;

@@ -121,8 +121,8 @@ function partGradients(config: TrainConfig, state: TrainingState, part: Batch, o
 
 function updateNetwork(config: TrainConfig, state: TrainingState, gradients: Record<string, tf.Tensor>, { learningRate, matrixLearningRate, stepCount }: StepInputs): void {
   const { parameters, first, second } = state.variables;
-  const { weightDecay } = config;
   for (const [name, variable] of Object.entries(parameters)) {
+    const weightDecay = variable.rank > 1 ? config.weightDecay : 0;
     if (config.optimizer === "muon" && takesMuon(name, variable.shape)) muon(variable, gradients[name], first[name], matrixLearningRate, { weightDecay });
     else adamW(variable, gradients[name], first[name], second[name], learningRate, stepCount, { weightDecay });
   }

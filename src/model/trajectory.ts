@@ -11,11 +11,16 @@ export interface TimeOptions {
   endShare: number;
   /** Share of those with t = 1 as well: the pair that one-step sampling uses. */
   noiseShare: number;
+  /** Share of the samples with r = t whose time is (nearly) 0: there F decodes clean latents, the end to which r = 0 leads. */
+  boundaryShare: number;
   /** Factor s of the shift u -> s u / (1 + (s - 1) u). */
   timeShift: number;
 }
 
-/** A batch of times, ordered: first the samples with r = 0, then the others with r < t, then those with r = t. */
+/** The time that stands for 0 where r = t, since the residual divides by t. */
+export const BOUNDARY_TIME = 1e-4;
+
+/** A batch of times, ordered: first the samples with r = 0, then the others with r < t, then those with r = t, the boundary last. */
 export interface Times {
   /** [B] each. */
   r: Float32Array;
@@ -35,14 +40,16 @@ export function timeShiftFor(latentSize: number): number {
 }
 
 /**
- * Draws a batch of times (Sec. 3.3): two shifted uniform numbers, clamped and sorted so that r <= t. The share with r = 0 is ours: a small
- * training meets the neighbourhood of (0, 1), where one-step sampling lives, too seldom by chance.
+ * Draws a batch of times (Sec. 3.3): two shifted uniform numbers, clamped and sorted so that r <= t. The shares with r = 0 and at the
+ * boundary are ours: a small training meets the neighbourhoods of (0, 1), where one-step sampling lives, and of (0, 0), where the images come
+ * from, too seldom by chance; without the boundary the images at r = 0 drift.
  * @returns r and t, [B] each, 0 <= r <= t <= 1, t > 0
  */
 export function sampleTimes(stream: RandomStream, batchSize: number, options: TimeOptions): Times {
   const offDiagonal = batchSize - Math.round(batchSize * options.diagonalShare);
   const atEnd = Math.min(Math.round(batchSize * options.endShare), offDiagonal);
   const atNoise = Math.round(atEnd * options.noiseShare);
+  const atBoundary = batchSize - Math.round((batchSize - offDiagonal) * options.boundaryShare);
   const shift = (u: number): number => {
     const shifted = (options.timeShift * u) / (1 + (options.timeShift - 1) * u);
     return Math.min(Math.max(shifted, options.minimumTime), 1 - options.minimumTime);
@@ -50,8 +57,8 @@ export function sampleTimes(stream: RandomStream, batchSize: number, options: Ti
   const first = stream.uniform(batchSize).map(shift);
   const second = stream.uniform(batchSize).map(shift);
   const isOff = (index: number): boolean => index >= atEnd && index < offDiagonal;
-  const t = first.map((time, index) => (index < atNoise ? 1 : isOff(index) ? Math.max(time, second[index]) : time));
-  const r = first.map((time, index) => (index < atEnd ? 0 : isOff(index) ? Math.min(time, second[index]) : time));
+  const t = first.map((time, index) => (index < atNoise ? 1 : index >= atBoundary ? BOUNDARY_TIME : isOff(index) ? Math.max(time, second[index]) : time));
+  const r = first.map((time, index) => (index < atEnd ? 0 : index >= atBoundary ? BOUNDARY_TIME : isOff(index) ? Math.min(time, second[index]) : time));
   return { r, t, atEnd, offDiagonal };
 }
 

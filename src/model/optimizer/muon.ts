@@ -5,11 +5,12 @@ export interface MuonOptions {
   momentum: number;
   /** Newton-Schulz iterations. */
   iterations: number;
+  /** Decoupled. Noise in the gradient makes matrices grow without end, since every update has full rank: this bounds them. */
   weightDecay: number;
 }
 
 /** Jordan et al., 2024. */
-export const MUON_DEFAULTS: MuonOptions = { momentum: 0.95, iterations: 5, weightDecay: 0 };
+export const MUON_DEFAULTS: MuonOptions = { momentum: 0.95, iterations: 5, weightDecay: 0.1 };
 
 // Coefficients of the quintic whose iterates drive singular values into about [0.7, 1.2] fastest (Jordan et al., 2024).
 const QUINTIC = [3.4445, -4.775, 2.0315] as const;

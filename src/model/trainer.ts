@@ -28,7 +28,7 @@ export interface StepEvent {
   total: number;
   /** Joint norm of the gradients before clipping. */
   gradientNorm: number;
-  /** Mean |R|, whatever the losses. */
+  /** Mean |t R|, whatever the losses: by how much F misses its target. */
   residual: number;
   /** AdamW's rate in this step. */
   learningRate: number;

@@ -9,7 +9,7 @@ import { network } from "./network";
 import { objectiveTerms, trajectoryDerivative, type Batch, type ImageField } from "./objective";
 import { adamW, clipByGlobalNorm, muon, updateEma } from "./optimizer";
 import { adversarialName, takesMuon, type TrainingState } from "./training-state";
-import { latentAt, velocity } from "./trajectory";
+import { latentAt, perSample, velocity } from "./trajectory";
 
 /** What one step is given anew: the batch, its noise and times, rates and counts. */
 export interface StepInputs extends Batch, Record<string, tf.Tensor> {
@@ -111,7 +111,7 @@ function partGradients(config: TrainConfig, state: TrainingState, part: Batch, o
     });
     const total = tf.addN(weighted) as tf.Scalar;
     note("total", total);
-    note("residual", tf.mean(tf.abs(objective.residual)));
+    note("residual", tf.mean(tf.abs(tf.mul(perSample(part.t), objective.residual))));
     samples = { images: tf.keep(stopGradient(terms.samples.images)), real: tf.keep(tf.clone(terms.samples.real)), y: tf.keep(tf.clone(terms.samples.y)) };
     return total;
   }, Object.values(parameters));

@@ -21,6 +21,9 @@ export interface PixelLossOptions {
 /** What trained best at small size and small batches. */
 export const PIXEL_LOSS_DEFAULTS: PixelLossOptions = { distance: "L2", weight: "t", through: "prediction", adaptivePower: 0.5, adaptiveConstant: 1e-3, huberDelta: 0.1 };
 
+/** Largest t^2 / r that is applied, since it has no bound as r -> 0. */
+const LARGEST_WEIGHT = 10;
+
 /** Huber's distance, elementwise: x^2 / 2 up to delta, then delta (|x| - delta / 2). */
 export function huber<T extends tf.Tensor>(x: T, delta: number): T {
   const size = tf.abs(x);
@@ -36,7 +39,7 @@ export function huber<T extends tf.Tensor>(x: T, delta: number): T {
 export function pixelLoss(options: Partial<PixelLossOptions> = {}): Loss {
   const { distance, weight, through, adaptivePower, adaptiveConstant, huberDelta } = { ...PIXEL_LOSS_DEFAULTS, ...options };
   return ({ F, residual, r, t }) => {
-    const factor: tf.Tensor1D = weight === "none" ? tf.onesLike(t) : weight === "t" ? t : tf.div(tf.square(t), r);
+    const factor: tf.Tensor1D = weight === "none" ? tf.onesLike(t) : weight === "t" ? t : tf.div(tf.square(t), tf.maximum(r, tf.div(tf.square(t), LARGEST_WEIGHT)));
     const error = through === "residual" ? tf.mul(perSample(factor), residual) : tf.sub(F, stopGradient(tf.sub(F, tf.mul(perSample(factor), residual))));
     const each = distance === "L1" ? tf.abs(error) : distance === "L2" ? tf.square(error) : huber(error, huberDelta);
     const perImage = tf.mean(each, [1, 2, 3]); // [B, H, W, 3] -> [B]

@@ -32,7 +32,7 @@ export function createReporter(stream: TextStream, now: () => number = Date.now)
     },
     update(text) {
       if (isTerminal) {
-        stream.write(`\r\x1b[K${text.slice(0, (stream.columns ?? 80) - 1)}`);
+        stream.write(`\r\x1b[K${text.slice(0, (stream.columns || 80) - 1)}`);
         hasUpdate = true;
       } else if (now() - lastUpdate >= LOG_INTERVAL_MILLISECONDS) {
         stream.write(`${text}\n`);

@@ -6,6 +6,7 @@ import { projectRoot } from "../model/files";
 import { dataCommand } from "./data";
 import { doctorCommand } from "./doctor";
 import { encodeCommand } from "./encode";
+import { evaluateCommand } from "./evaluate";
 import { kernelCommand } from "./kernel";
 import { labCommand } from "./lab";
 import { CommandError, EXIT, addExamples } from "./output";
@@ -14,7 +15,7 @@ import { setupCommand } from "./setup";
 import { trainCommand } from "./train";
 
 /** Each command in the order of the help; one file a command, which loads what it needs when it runs. */
-const COMMANDS: readonly (() => Command)[] = [setupCommand, doctorCommand, labCommand, kernelCommand, dataCommand, encodeCommand, trainCommand, sampleCommand];
+const COMMANDS: readonly (() => Command)[] = [setupCommand, doctorCommand, labCommand, kernelCommand, dataCommand, encodeCommand, trainCommand, sampleCommand, evaluateCommand];
 
 /** The program `crossflow` with all its commands. */
 export function createProgram(): Command {

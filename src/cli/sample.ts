@@ -69,7 +69,7 @@ async function sampleImages(name: string | undefined, flags: SampleFlags): Promi
   else console.log(`${out}: one row a class (${result.classes.join(", ")}), ${milliseconds.toFixed(1)} ms an image`);
 }
 
-function wholeNumber(text: string): number {
+export function wholeNumber(text: string): number {
   if (!/^\d+$/.test(text)) throw new CommandError(`Expected a whole number, got ${text}.`, EXIT.usage);
   return Number(text);
 }

@@ -35,3 +35,6 @@ export { latestCheckpoint, readCheckpointRecord } from "./checkpoint";
 
 export { disposeModel, evaluateModel, loadModel, saveModel, type Model } from "./model";
 export { decode, sample, SAMPLE_DEFAULTS } from "./sampler";
+
+export * from "./features";
+export * from "./metrics";

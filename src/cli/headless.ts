@@ -1,8 +1,9 @@
 import { existsSync, readdirSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { basename, join } from "node:path";
+import { stripAnsi } from "../kernel-helpers/ansi";
 import { readNotebook, type Notebook } from "../kernel-helpers/notebook";
-import { runNotebook, stripAnsi, type NotebookEvent } from "../kernel-helpers/notebook-runner";
+import { runNotebook, type NotebookEvent } from "../kernel-helpers/notebook-runner";
 import { writeFileAtomic } from "../model/files";
 import { formatDuration } from "../model/progress";
 import { partLine, type Reporter } from "../setup/report";

@@ -27,3 +27,4 @@ export type { InstalledKernel, KernelPlace, KernelSpec } from "./kernelspec";
 // Notebook files
 export { readNotebook, writeNotebook, type Notebook, type NotebookCell } from "./notebook";
 export { NotebookCellError, runNotebook, type NotebookEvent, type NotebookRun, type RunNotebookOptions } from "./notebook-runner";
+export { notebookToHtml, type NotebookHtmlOptions } from "./notebook-html";

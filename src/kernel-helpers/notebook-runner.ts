@@ -1,4 +1,5 @@
 import { dirname, resolve } from "node:path";
+import { stripAnsi } from "./ansi";
 import { createOutputCollector, type CellOutput, type KernelMessage } from "./cell-outputs";
 import { openKernel, type Execution, type KernelConnection } from "./kernel-client";
 import { kernelName, kernelSpec } from "./kernelspec";
@@ -117,11 +118,6 @@ function failureReason({ status, outputs }: Execution, seconds: number, limitSec
   if (seconds >= limitSeconds) return `it took longer than ${limitSeconds} s and was interrupted.`;
   const error = outputs.find((output) => output.output_type === "error");
   return error?.output_type === "error" ? stripAnsi(error.traceback.join("\n")) : `the kernel answered "${status}".`;
-}
-
-/** Text without a terminal's colour codes. */
-export function stripAnsi(text: string): string {
-  return text.replace(/\u001b\[[0-9;]*m/g, "");
 }
 
 function notebookKernel(): { name: string; display_name: string; language: string } {

@@ -4,9 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
+import { stripAnsi } from "../../src/kernel-helpers/ansi";
 import { openKernel, type Execution, type KernelConnection } from "../../src/kernel-helpers/kernel-client";
 import { installKernel, type KernelSpec } from "../../src/kernel-helpers/kernelspec";
-import { stripAnsi } from "../../src/kernel-helpers/notebook-runner";
 
 // The kernel as Jupyter starts it: by the installed kernel.json, in a folder that has nothing to do with the project.
 describe("the notebook kernel", () => {

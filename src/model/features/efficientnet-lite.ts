@@ -41,7 +41,6 @@ const SCALES: Record<EfficientNetLiteVariant, { width: number; depth: number }> 
   lite2: { width: 1.1, depth: 1.2 },
 };
 
-const HEAD_CHANNELS = 1280;
 const BATCH_NORM_EPSILON = 1e-3;
 
 const PUBLISHED: Record<EfficientNetLiteVariant, PublishedWeights> = {
@@ -78,6 +77,8 @@ export interface EfficientNetLiteOptions {
   resize?: ResizeMethod;
   /** What `features` returns: 0 is the stem (stride 2), 1 to 7 the stages (strides 2, 4, 8, 16, 16, 32, 32), 8 the head. Default [1, 2, 3]. */
   levels?: readonly number[];
+  /** Which level's activations, averaged over positions, are the embedding. Default 8 (the head, 1280 numbers); 7 has 320 (Lite0) or 352 (Lite2). */
+  embeddingLevel?: number;
   /** A weights file in place of the cache folder's. */
   path?: string;
 }
@@ -166,10 +167,13 @@ function invertedResidual(parameters: Parameters, block: Block, input: tf.Tensor
  * @throws if the weights file is absent (saying how to get it), is not that network's, or an option is out of range
  */
 export async function loadEfficientNetLite(variant: EfficientNetLiteVariant, options: EfficientNetLiteOptions = {}): Promise<FeatureNetwork> {
-  const { inputSize = 96, resize = "bicubic", levels = [1, 2, 3] } = options;
+  const { inputSize = 96, resize = "bicubic", levels = [1, 2, 3], embeddingLevel = HEAD_LEVEL } = options;
   if (!Number.isInteger(inputSize) || inputSize < 8) throw new Error(`EfficientNet-Lite: inputSize must be a whole number of at least 8 pixels, not ${inputSize}.`);
   if (levels.length === 0 || levels.some((level, i) => !Number.isInteger(level) || level < 0 || level > HEAD_LEVEL || level <= (levels[i - 1] ?? -1))) {
     throw new Error(`EfficientNet-Lite: levels must be ascending whole numbers from 0 (stem) to ${HEAD_LEVEL} (head), not [${levels}].`);
+  }
+  if (!Number.isInteger(embeddingLevel) || embeddingLevel < 0 || embeddingLevel > HEAD_LEVEL) {
+    throw new Error(`EfficientNet-Lite: embeddingLevel must be a whole number from 0 (stem) to ${HEAD_LEVEL} (head), not ${embeddingLevel}.`);
   }
   const path = findWeights(PUBLISHED[variant], options.path);
   const parameters = foldBatchNorms(variant, path, readPytorchCheckpoint(path));
@@ -177,13 +181,20 @@ export async function loadEfficientNetLite(variant: EfficientNetLiteVariant, opt
   const at = (images: tf.Tensor4D): tf.Tensor4D => resizeImages(images, [inputSize, inputSize], resize);
   return {
     name: `efficientnet-${variant}`,
-    fingerprint: `efficientnet-${variant} ${digest}`,
+    fingerprint: `efficientnet-${variant} ${digest} level ${embeddingLevel}`,
     resize: `${resize} ${inputSize}`,
-    embeddingSize: HEAD_CHANNELS,
+    embeddingSize: channelsAt(parameters, variant, embeddingLevel),
     features: (images) => tf.tidy(() => efficientNetLite(variant, parameters, at(images), levels)),
-    embedding: (images) => tf.tidy(() => efficientNetLite(variant, parameters, at(images), [HEAD_LEVEL])[0].mean<tf.Tensor2D>([1, 2])),
+    embedding: (images) => tf.tidy(() => efficientNetLite(variant, parameters, at(images), [embeddingLevel])[0].mean<tf.Tensor2D>([1, 2])),
     dispose: () => tf.dispose(parameters),
   };
+}
+
+/** Channels of a level: the length of its last convolution's bias. */
+function channelsAt(parameters: Parameters, variant: EfficientNetLiteVariant, level: number): number {
+  const last = blocksOf(variant)[level - 1]?.at(-1);
+  const name = level === 0 ? "stem" : last ? `blocks.${last.index}.project` : "head";
+  return parameter(parameters, `${name}.bias`).size;
 }
 
 /**

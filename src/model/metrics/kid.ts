@@ -3,7 +3,7 @@ import { tf } from "../engine/tf";
 export interface KernelDistance {
   /** Unbiased, so it may fall below 0 when the distributions are alike. */
   value: number;
-  /** Standard error over draws of the images, to first order. */
+  /** Standard error over draws of the images. */
   standardError: number;
 }
 
@@ -15,8 +15,9 @@ const BLOCK = 1024;
  * k(a, b) = (a.b / D + 1)^3, by the unbiased estimator over all pairs. Unlike the Frechet distance its expectation does
  * not depend on the number of images.
  *
- * The standard error is that of the estimator's linear part (Hoeffding, 1948): each image counts by its mean kernel with
- * its own kind less that with the other.
+ * The standard error follows from the estimator's decomposition (Hoeffding, 1948) into a part that is linear in the images
+ * (each counts by its mean kernel with its own kind less that with the other) and the rest, which rules when the two
+ * distributions are alike.
  * @param x features [N, D], N >= 2
  * @param y features [M, D], M >= 2
  */
@@ -25,32 +26,55 @@ export async function kernelDistance(x: tf.Tensor2D, y: tf.Tensor2D): Promise<Ke
   const [m, otherDimension] = y.shape;
   if (dimension !== otherDimension) throw new Error(`kernelDistance: features of ${dimension} and ${otherDimension} numbers cannot be compared.`);
   if (n < 2 || m < 2) throw new Error(`kernelDistance: at least 2 images on each side are needed, not ${n} and ${m}.`);
-  const xx = await kernelRowSums(x, x);
-  const yy = await kernelRowSums(y, y);
-  const xy = await kernelRowSums(x, y);
-  const yx = await kernelRowSums(y, x);
+  const xx = await kernelMoments(x, x);
+  const yy = await kernelMoments(y, y);
+  const xy = await kernelMoments(x, y);
+  const yx = await kernelMoments(y, x);
   const [xOwn, yOwn] = await Promise.all([selfKernels(x), selfKernels(y)]);
-  const influenceOfX = Float64Array.from(xx, (sum, i) => (sum - xOwn[i]) / (n - 1) - xy[i] / m);
-  const influenceOfY = Float64Array.from(yy, (sum, i) => (sum - yOwn[i]) / (m - 1) - yx[i] / n);
-  return {
-    value: mean(influenceOfX) + mean(influenceOfY),
-    standardError: Math.sqrt((4 * variance(influenceOfX)) / n + (4 * variance(influenceOfY)) / m),
-  };
+  const influenceOfX = xx.rowSums.map((sum, i) => (sum - xOwn[i]) / (n - 1) - xy.rowSums[i] / m);
+  const influenceOfY = yy.rowSums.map((sum, i) => (sum - yOwn[i]) / (m - 1) - yx.rowSums[i] / n);
+
+  // The variance of the influences holds noise of the means that they are made of; without it the linear part remains.
+  const [restXX, restYY, restXY] = [interaction(xx, xx), interaction(yy, yy), interaction(xy, yx)];
+  const linearX = Math.max(0, variance(influenceOfX) - restXX / n - restXY / m);
+  const linearY = Math.max(0, variance(influenceOfY) - restYY / m - restXY / n);
+  const squaredError = (4 * linearX) / n + (4 * linearY) / m + (2 * restXX) / (n * (n - 1)) + (2 * restYY) / (m * (m - 1)) + (4 * restXY) / (n * m);
+  return { value: mean(influenceOfX) + mean(influenceOfY), standardError: Math.sqrt(squaredError) };
 }
 
-/** sum over j of k(a_i, b_j), for each i: [N] */
-async function kernelRowSums(a: tf.Tensor2D, b: tf.Tensor2D): Promise<Float64Array> {
+interface KernelMoments {
+  /** Sum over j of k(a_i, b_j): [N] */
+  rowSums: Float64Array;
+  /** Mean over i and j of k(a_i, b_j)^2. */
+  meanSquare: number;
+  /** Number of b. */
+  columns: number;
+}
+
+async function kernelMoments(a: tf.Tensor2D, b: tf.Tensor2D): Promise<KernelMoments> {
   const [count, dimension] = a.shape;
-  const sums = new Float64Array(count);
+  const columns = b.shape[0];
+  const rowSums = new Float64Array(count);
+  let squares = 0;
   for (let start = 0; start < count; start += BLOCK) {
-    const block = tf.tidy(() => {
+    const [sums, squareSums] = tf.tidy(() => {
       const rows = a.slice([start, 0], [Math.min(BLOCK, count - start), dimension]);
-      return polynomialKernel(tf.matMul(rows, b, false, true), dimension).sum(1);
+      const kernels = polynomialKernel(tf.matMul(rows, b, false, true), dimension);
+      return [kernels.sum(1), kernels.square().sum(1)];
     });
-    sums.set(await block.data(), start);
-    block.dispose();
+    rowSums.set(await sums.data(), start);
+    for (const sum of await squareSums.data()) squares += sum;
+    tf.dispose([sums, squareSums]);
   }
-  return sums;
+  return { rowSums, meanSquare: squares / (count * columns), columns };
+}
+
+/** Mean square of k(a_i, b_j) less what its row and its column alone explain. */
+function interaction(byRow: KernelMoments, byColumn: KernelMoments): number {
+  const rowMeans = byRow.rowSums.map((sum) => sum / byRow.columns);
+  const columnMeans = byColumn.rowSums.map((sum) => sum / byColumn.columns);
+  const square = (values: Float64Array): number => mean(values.map((value) => value * value));
+  return Math.max(0, byRow.meanSquare - square(rowMeans) - square(columnMeans) + mean(rowMeans) ** 2);
 }
 
 /** k(a_i, a_i): [N] */

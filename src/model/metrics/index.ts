@@ -1,0 +1,10 @@
+export { bootstrapMean, type BootstrapOptions, type Interval } from "./bootstrap";
+export { classAccuracy, type ClassAccuracy } from "./class-accuracy";
+export { EVALUATION_DEFAULTS, evaluateImages, loadEvaluationNetworks, type Evaluation, type EvaluationNetworks, type EvaluationOptions } from "./evaluate";
+export { asSaved, collectFeatures, datasetBatches, datasetFeatures, featureTensor, generatedBatches, statisticsOf, type FeatureSet, type ImageBatches } from "./feature-set";
+export { frechetDistance } from "./frechet";
+export { kernelDistance, type KernelDistance } from "./kid";
+export { precisionRecall, type PrecisionRecall } from "./precision-recall";
+export { psnr } from "./psnr";
+export { ssim } from "./ssim";
+export { accumulateStatistics, checkComparable, loadStatistics, saveStatistics, type FeatureOrigin, type FeatureStatistics } from "./statistics";

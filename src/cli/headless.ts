@@ -2,7 +2,7 @@ import { existsSync, readdirSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { stripAnsi } from "../kernel-helpers/ansi";
-import { readNotebook, type Notebook } from "../kernel-helpers/notebook";
+import { readNotebook, type Notebook, type NotebookCell } from "../kernel-helpers/notebook";
 import { runNotebook, type NotebookEvent } from "../kernel-helpers/notebook-runner";
 import { writeFileAtomic } from "../model/files";
 import { formatDuration } from "../model/progress";
@@ -134,15 +134,19 @@ function createCellReporter(name: string, title: string, reporter: Reporter): Ce
 const SAMPLES_TAG = "samples";
 
 /**
- * The picture of generated images among the outputs of executed notebooks: the last PNG of a cell tagged "samples", of the
- * last notebook that has one.
+ * The picture of generated images among the outputs of executed notebooks: the last PNG of the cells tagged "samples", or
+ * without such a cell the last PNG of the notebooks on sampling, NN-sample*.
  *
- * @returns undefined if no such cell showed a picture
+ * @returns undefined if there is no such picture
  */
-export function findSampleGrid(executed: readonly { notebook: Notebook }[]): Buffer | undefined {
-  const cells = executed.flatMap(({ notebook }) => notebook.cells).filter((cell) => cell.metadata.tags?.includes(SAMPLES_TAG));
-  const pictures = cells.flatMap((cell) => cell.outputs ?? []).flatMap((output) => pngOf(output.data) ?? []);
-  return pictures.at(-1);
+export function findSampleGrid(executed: readonly { name: string; notebook: Notebook }[]): Buffer | undefined {
+  const tagged = executed.flatMap(({ notebook }) => notebook.cells).filter((cell) => cell.metadata.tags?.includes(SAMPLES_TAG));
+  const onSampling = executed.filter(({ name }) => /^\d\d-sample/.test(name)).flatMap(({ notebook }) => notebook.cells);
+  return picturesOf(tagged).at(-1) ?? picturesOf(onSampling).at(-1);
+}
+
+function picturesOf(cells: readonly NotebookCell[]): Buffer[] {
+  return cells.flatMap((cell) => cell.outputs ?? []).flatMap((output) => pngOf(output.data) ?? []);
 }
 
 function pngOf(data: unknown): Buffer | undefined {

@@ -24,12 +24,14 @@ test("notebooks are listed by number; others in the folder are not", () => {
   assert.deepEqual(listNotebooks(join(folder, "missing")), []);
 });
 
-test("the grid of samples is the last picture of a cell tagged so", () => {
+test("the grid of samples is the last picture of a cell tagged so, or of the notebook on sampling", () => {
   const picture = (bytes: Buffer) => ({ output_type: "display_data" as const, data: { "image/png": bytes.toString("base64") }, metadata: {} });
   const other = Buffer.from("other");
-  const executed = [notebook([codeCell("", ["samples"], [picture(other), picture(PNG)]), codeCell("", [], [picture(other)])])];
-  assert.deepEqual(findSampleGrid(executed.map((content) => ({ notebook: content }))), PNG);
-  assert.equal(findSampleGrid([{ notebook: notebook([codeCell("", [], [picture(other)])]) }]), undefined);
+  const untagged = codeCell("", [], [picture(other)]);
+  const tagged = codeCell("", ["samples"], [picture(other), picture(PNG)]);
+  assert.deepEqual(findSampleGrid([{ name: "04-train", notebook: notebook([tagged, untagged]) }, { name: "05-sample", notebook: notebook([untagged]) }]), PNG);
+  assert.deepEqual(findSampleGrid([{ name: "05-sample", notebook: notebook([codeCell("", [], [picture(PNG)])]) }, { name: "06-decoder", notebook: notebook([untagged]) }]), PNG);
+  assert.equal(findSampleGrid([{ name: "06-decoder", notebook: notebook([untagged]) }]), undefined);
 });
 
 test("a notebook that fails is reported, and the others run in the real kernel", async () => {

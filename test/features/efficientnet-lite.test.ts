@@ -90,3 +90,20 @@ test("a missing weights file, another network's file and bad options give one cl
   await assert.rejects(loadEfficientNetLite("lite0", { levels: [3, 1] }), /levels must be ascending/);
   await assert.rejects(loadEfficientNetLite("lite0", { inputSize: 4 }), /at least 8 pixels/);
 });
+
+test("the embedding is the chosen level's mean over positions, and its level is part of the fingerprint", async () => {
+  const images = tf.randomUniform<tf.Rank.R4>([2, 32, 32, 3], -1, 1, "float32", 6);
+  const fingerprints = new Set<string>();
+  for (const [embeddingLevel, size] of [[0, 32], [7, 352], [8, 1280]]) {
+    const network = await loadEfficientNetLite("lite2", { inputSize: 32, levels: [embeddingLevel], embeddingLevel });
+    const [embedding, expected] = [network.embedding(images), tf.tidy(() => network.features(images)[0].mean([1, 2]))];
+    assert.deepEqual(embedding.shape, [2, size]);
+    assert.equal(network.embeddingSize, size);
+    assert.deepEqual(embedding.dataSync(), expected.dataSync());
+    fingerprints.add(network.fingerprint);
+    tf.dispose([embedding, expected]);
+    network.dispose();
+  }
+  assert.equal(fingerprints.size, 3);
+  images.dispose();
+});

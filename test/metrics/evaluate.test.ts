@@ -1,0 +1,130 @@
+import assert from "node:assert/strict";
+import fs from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { after, test } from "node:test";
+import { createDataset, type Dataset } from "../../src/model/data";
+import { tf } from "../../src/model/engine/tf";
+import { trainClassifier } from "../../src/model/features/classifier";
+import type { FeatureNetwork } from "../../src/model/features/feature-network";
+import { evaluateImages } from "../../src/model/metrics/evaluate";
+import { asSaved, datasetBatches, datasetFeatures, generatedBatches } from "../../src/model/metrics/feature-set";
+import { randomStream } from "../../src/model/random";
+
+const folder = fs.mkdtempSync(path.join(os.tmpdir(), "evaluate-"));
+after(() => fs.rmSync(folder, { recursive: true }));
+
+/** Flat images in three colours, one a class, of varying strength. */
+function colours(split: "train" | "test", size: number): Dataset {
+  const imageSize = 8;
+  const strengths = randomStream(split === "train" ? 1 : 2, "strengths").integers(size, 150);
+  const labels = Int32Array.from({ length: size }, (_, i) => i % 3);
+  const pixelsPerImage = imageSize * imageSize * 3;
+  const pixels = Uint8Array.from({ length: size * pixelsPerImage }, (_, i) => (i % 3 === labels[Math.floor(i / pixelsPerImage)] ? 100 + strengths[Math.floor(i / pixelsPerImage)] : 20));
+  return createDataset({ name: "colours", split, classes: ["red", "green", "blue"], imageSize, pixels, labels });
+}
+
+/** Mean and mean square of each channel; counts how often it is called. */
+function colourNetwork(): FeatureNetwork & { calls: number } {
+  const network = {
+    name: "colour",
+    fingerprint: "colour 1",
+    resize: "none",
+    embeddingSize: 6,
+    calls: 0,
+    features: (images: tf.Tensor4D) => [images],
+    embedding: (images: tf.Tensor4D) => {
+      network.calls++;
+      return tf.tidy(() => tf.concat([images.mean([1, 2]), images.square().mean([1, 2])], 1) as tf.Tensor2D);
+    },
+    dispose: () => undefined,
+  };
+  return network;
+}
+
+const train = colours("train", 150);
+const held = colours("test", 90);
+
+test("images of the data's own distribution score well, and the record says what it depends on", async () => {
+  const features = colourNetwork();
+  const judge = await trainClassifier(train, { steps: 20, batchSize: 30 });
+  const tensors = tf.memory().numTensors;
+  const labels: string[] = [];
+  const record = await evaluateImages(datasetBatches(train, { batchSize: 40 }), held, { features, judge }, { count: 100, folder, onProgress: ({ label }) => labels.push(label) });
+  assert.equal(tf.memory().numTensors, tensors);
+  const { frechetDistance, kernelDistance, kernelDistanceError, precision, recall, classAccuracy, ...about } = record;
+  assert.ok(frechetDistance >= 0 && frechetDistance < 0.02, `${frechetDistance}`);
+  assert.ok(Math.abs(kernelDistance) < 4 * kernelDistanceError, `${kernelDistance} +- ${kernelDistanceError}`);
+  assert.ok(precision > 0.8 && recall > 0.8);
+  assert.ok(classAccuracy && classAccuracy.value > 0.95 && classAccuracy.confusion.flat().reduce((sum, count) => sum + count) === 100);
+  assert.deepEqual(about, {
+    dataset: "colours",
+    split: "test",
+    datasetFingerprint: held.fingerprint,
+    count: 100,
+    referenceCount: 90,
+    features: "colour",
+    featuresFingerprint: "colour 1",
+    resize: "none",
+    neighbours: 3,
+    seed: 0,
+    judgeFingerprint: judge.fingerprint,
+  });
+  assert.deepEqual([...new Set(labels)], ["features of colours (test)", "measuring images"]);
+
+  // A generator that ignores its label and repeats one colour: every measure falls.
+  const collapsed = generatedBatches((asked) => tf.tidy(() => tf.tile(tf.tensor4d([0.6, -0.8, -0.8], [1, 1, 1, 3]), [asked.length, 8, 8, 1])), held, { count: 60, batchSize: 25 });
+  const bad = await evaluateImages(collapsed, held, { features, judge }, { count: 60, folder });
+  assert.ok(bad.frechetDistance > 20 * frechetDistance && bad.kernelDistance > 5 * bad.kernelDistanceError && bad.recall < 0.1, JSON.stringify(bad));
+  assert.ok(Math.abs((bad.classAccuracy?.value ?? 0) - 1 / 3) < 0.01);
+  assert.equal(tf.memory().numTensors, tensors);
+  judge.dispose();
+});
+
+test("features of a data set are computed once; a damaged file says so", async () => {
+  const features = colourNetwork();
+  const own = path.join(folder, "own");
+  const first = await datasetFeatures(held, features, { folder: own, count: 50 });
+  const { calls } = features;
+  assert.deepEqual(await datasetFeatures(held, features, { folder: own, count: 50 }), first);
+  assert.equal(features.calls, calls);
+  await datasetFeatures(train, features, { folder: own, count: 50 });
+  assert.ok(features.calls > calls);
+  assert.equal(fs.readdirSync(own).length, 2);
+  await assert.rejects(datasetFeatures(held, { ...features, embeddingSize: 7 }, { folder: own, count: 50 }), /does not hold 50 features of 7 numbers. Delete it/);
+  await assert.rejects(datasetFeatures(held, features, { folder: own, count: 91 }), /has 90 images, 91 were asked for/);
+});
+
+test("generated batches carry the data's labels and a seed each", () => {
+  const seeds: number[] = [];
+  const generate = (labels: Int32Array, seed: number): tf.Tensor4D => {
+    seeds.push(seed);
+    return tf.zeros([labels.length, 8, 8, 3]);
+  };
+  const batches = [...generatedBatches(generate, held, { count: 100, batchSize: 40, seed: 7 })];
+  assert.deepEqual(seeds, [7, 8, 9]);
+  assert.deepEqual(batches.flatMap(({ labels }) => [...labels.dataSync()]), Array.from({ length: 100 }, (_, i) => held.labels[i % 90]));
+  tf.dispose(batches.map(({ images, labels }) => [images, labels]));
+});
+
+test("images are seen as 8 bits would hold them", () => {
+  const values = [-3, -1, -0.999, -0.9961, 0, 0.5, 1, 1.7];
+  const saved = asSaved(tf.tensor4d(values, [1, 1, 8, 1]));
+  const expected = values.map((value) => Math.round((Math.min(1, Math.max(-1, value)) + 1) * 127.5));
+  // 127.5 lies between two levels: either is right.
+  assert.deepEqual([...saved.dataSync()].map((value) => Math.round((value + 1) * 127.5)).filter((_, i) => values[i] !== 0), expected.filter((_, i) => values[i] !== 0));
+  saved.dispose();
+});
+
+test("too few images, and an abort, end with one error and no tensor left", async () => {
+  const features = colourNetwork();
+  await datasetFeatures(held, features, { folder });
+  const tensors = tf.memory().numTensors;
+  await assert.rejects(evaluateImages(datasetBatches(train, { count: 30 }), held, { features }, { count: 100, folder }), /100 images were asked for, but only 30 came/);
+  const controller = new AbortController();
+  const onProgress = ({ label, done }: { label: string; done: number }): void => {
+    if (label === "measuring images" && done === 20) controller.abort(new Error("stopped"));
+  };
+  await assert.rejects(evaluateImages(datasetBatches(train, { batchSize: 10 }), held, { features }, { count: 100, folder, onProgress, signal: controller.signal }), /stopped/);
+  assert.equal(tf.memory().numTensors, tensors);
+});

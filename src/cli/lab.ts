@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { once } from "node:events";
 import { join } from "node:path";
 import { Command } from "commander";
+import { kernelName } from "../kernel-helpers/kernelspec";
 import { projectRoot } from "../model/files";
 import { environmentPython, pythonVariables } from "../setup/python";
 import { CommandError, addExamples } from "./output";
@@ -11,6 +12,7 @@ import { CommandError, addExamples } from "./output";
 export function jupyterArguments(project: string, userId: number | undefined): string[] {
   return [
     `--ServerApp.root_dir=${join(project, "notebooks")}`,
+    `--MultiKernelManager.default_kernel_name=${kernelName}`,
     "--LabApp.news_url=None",
     "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
     // Jupyter asks for this word of those who work as root, as in containers.

@@ -51,19 +51,18 @@ export async function findPython({ environment, signal }: Pick<SetupContext, "en
       if (signal.aborted) throw error;
       continue;
     }
-    if (missingFrom(facts).length === 0) return facts;
+    if (objectionTo(facts) === undefined) return facts;
     found.push(facts);
   }
   throw new SetupError(describeMissingPython(found, environment));
 }
 
-/** What a Python lacks, in words; empty if it will do. */
-function missingFrom({ version, modules }: PythonFacts): string[] {
-  const missing: string[] = [];
-  if (version[0] < MINIMUM_PYTHON[0] || (version[0] === MINIMUM_PYTHON[0] && version[1] < MINIMUM_PYTHON[1])) missing.push("a newer version");
-  if (!modules.includes("venv")) missing.push("the module venv");
-  if (!modules.includes("pip") && !modules.includes("ensurepip")) missing.push("pip");
-  return missing;
+/** Why a Python won't do, in words, e.g. "is too old" or "lacks pip"; undefined if it will do. */
+function objectionTo({ version, modules }: PythonFacts): string | undefined {
+  if (version[0] < MINIMUM_PYTHON[0] || (version[0] === MINIMUM_PYTHON[0] && version[1] < MINIMUM_PYTHON[1])) return "is too old";
+  if (!modules.includes("venv")) return "lacks the module venv";
+  if (!modules.includes("pip") && !modules.includes("ensurepip")) return "lacks pip";
+  return undefined;
 }
 
 /** One message for the person who has to mend it. */
@@ -73,8 +72,8 @@ export function describeMissingPython(found: readonly PythonFacts[], environment
     const searched = environment.CROSSFLOW_PYTHON ? `CROSSFLOW_PYTHON=${environment.CROSSFLOW_PYTHON} is not a Python` : "there is none on the PATH";
     return `${wanted}, and ${searched}. Install Python 3.12 (Debian, Ubuntu: apt install python3 python3-pip python3-venv) and run it again.`;
   }
-  const seen = found.map((facts) => `${facts.executable} (${facts.version.join(".")}) lacks ${missingFrom(facts).join(" and ")}`);
-  return `${wanted}: ${[...new Set(seen)].join("; ")}. Install what is missing (Debian, Ubuntu: apt install python3-pip python3-venv) or name another Python in CROSSFLOW_PYTHON, and run it again.`;
+  const seen = found.map((facts) => `${facts.executable} (${facts.version.join(".")}) ${objectionTo(facts)}`);
+  return `${wanted}: ${[...new Set(seen)].join("; ")}. Install a Python that will do (Debian, Ubuntu: apt install python3 python3-pip python3-venv) or name one in CROSSFLOW_PYTHON, and run it again.`;
 }
 
 /** The interpreter of the project's own environment. */

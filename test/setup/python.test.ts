@@ -35,9 +35,9 @@ test("a Python without pip but with ensurepip will do", async () => {
 
 test("too old a Python, a missing pip and no Python at all each get one message that says so", async () => {
   const old = folderOfPythons({ python3: { version: [3, 9, 2], modules: all } });
-  await assert.rejects(findPython({ environment: { PATH: old }, signal }), /needs Python 3\.10 or later with pip: .*python3 \(3\.9\.2\) lacks a newer version\. Install/);
+  await assert.rejects(findPython({ environment: { PATH: old }, signal }), /needs Python 3\.10 or later with pip: .*python3 \(3\.9\.2\) is too old\. Install/);
   const bare = folderOfPythons({ python3: { version: [3, 11, 2], modules: ["venv"] } });
-  await assert.rejects(findPython({ environment: { PATH: bare }, signal }), /python3 \(3\.11\.2\) lacks pip\..*apt install python3-pip/);
+  await assert.rejects(findPython({ environment: { PATH: bare }, signal }), /python3 \(3\.11\.2\) lacks pip\..*apt install python3 python3-pip/);
   await assert.rejects(findPython({ environment: { PATH: temporaryFolder() }, signal }), /there is none on the PATH/);
   await assert.rejects(findPython({ environment: { CROSSFLOW_PYTHON: "/nowhere/python" }, signal }), /CROSSFLOW_PYTHON=\/nowhere\/python is not a Python/);
 });

@@ -1,6 +1,8 @@
 /**
  * Milliseconds that EfficientNet-Lite0's first levels cost on 64 images of 32 x 32, by input size: a forward pass, and a
- * forward pass with the gradient to the images, as a perceptual loss needs them. Eager, and compiled as one graph.
+ * forward pass with the gradient to the images, as a perceptual loss needs them. Eager, and compiled as one graph. Each
+ * cell is the fastest run's wall time, and after the slash the processor time of all threads in a mean run: other
+ * programs on the machine lengthen the first more than the second.
  * Run: node dist/bench/feature-cost.js [repeats]
  */
 import { compile } from "../src/model/engine/compile";
@@ -9,17 +11,20 @@ import { loadEfficientNetLite } from "../src/model/features/efficientnet-lite";
 
 const BATCH = 64;
 
-/** The fastest of several runs, in ms: other programs on the machine only ever add. */
-function fastest(run: () => tf.Tensor, repeats: number): number {
-  let best = Infinity;
-  for (let i = 0; i < repeats + 2; i++) {
+/** "fastest wall time / mean processor time", in ms. */
+function cost(run: () => tf.Tensor, repeats: number): string {
+  const timed = (): number => {
     const start = performance.now();
     const result = run();
     result.dataSync();
     result.dispose();
-    if (i >= 2) best = Math.min(best, performance.now() - start);
-  }
-  return best;
+    return performance.now() - start;
+  };
+  for (let i = 0; i < 3; i++) timed(); // a compiled function records twice, then starts its graph
+  const before = process.cpuUsage();
+  const fastest = Math.min(...Array.from({ length: repeats }, timed));
+  const { user, system } = process.cpuUsage(before);
+  return `${fastest.toFixed(1)} / ${((user + system) / 1000 / repeats).toFixed(1)}`;
 }
 
 async function main(): Promise<void> {
@@ -33,12 +38,12 @@ async function main(): Promise<void> {
       const compiledForward = compile(({ x }: { x: tf.Tensor4D }) => ({ y: energy(x) }));
       const compiledGradient = compile(({ x }: { x: tf.Tensor4D }) => ({ y: tf.grad(energy)(x) }));
       const columns = [
-        fastest(() => tf.tidy(() => energy(images)), repeats),
-        fastest(() => compiledForward({ x: images }).y, repeats),
-        fastest(() => tf.tidy(() => tf.grad(energy)(images)), repeats),
-        fastest(() => compiledGradient({ x: images }).y, repeats),
+        cost(() => tf.tidy(() => energy(images)), repeats),
+        cost(() => compiledForward({ x: images }).y, repeats),
+        cost(() => tf.tidy(() => tf.grad(energy)(images)), repeats),
+        cost(() => compiledGradient({ x: images }).y, repeats),
       ];
-      console.log([inputSize, level, ...columns.map((value) => value.toFixed(1))].join("  "));
+      console.log([inputSize, level, ...columns].join("  "));
       compiledForward.dispose();
       compiledGradient.dispose();
       network.dispose();

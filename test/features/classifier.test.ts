@@ -3,7 +3,7 @@ import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { after, test } from "node:test";
-import { createDataset, imageBatch, subset, type Dataset, type DatasetSplits } from "../../src/model/data";
+import { createDataset, imageBatch, loadAvatars, subset, type Dataset, type DatasetSplits } from "../../src/model/data";
 import { tf } from "../../src/model/engine/tf";
 import { classifyDataset, loadClassifier, saveClassifier, trainClassifier } from "../../src/model/features/classifier";
 import { heldOutAccuracy, loadJudge } from "../../src/model/features/judge";
@@ -71,6 +71,14 @@ test("a judge is trained once, kept, and found again", async () => {
   assert.ok(Number(second.madeBy.heldOutAccuracy) > 0.95);
   first.dispose();
   second.dispose();
+});
+
+test("the judge that comes with the project knows avatars rendered on this machine", async () => {
+  const avatars = await loadAvatars({ trainCount: 8, testCount: 120, dataFolder: path.join(folder, "data") });
+  const judge = await loadJudge(avatars, { signal: AbortSignal.abort() });
+  assert.ok((await heldOutAccuracy(judge, avatars.test)) >= 0.97);
+  assert.ok(Number(judge.madeBy.heldOutAccuracy) > 0.99);
+  judge.dispose();
 });
 
 test("aborting stops training with the signal's reason and frees its tensors", async () => {

@@ -104,6 +104,7 @@ export async function openKernel(options: KernelOptions = {}): Promise<KernelCon
 
   let printed = "";
   child.stderr.on("data", (text: Buffer) => (printed = (printed + text.toString("utf8")).slice(-keptErrorCharacters)));
+  const said = (): string => (printed.trim() ? ` It said:\n${printed.trim()}` : "");
   const pending = new Map<string, Pending>();
   let ended: Error | undefined;
   const end = (error: Error): void => {
@@ -111,12 +112,15 @@ export async function openKernel(options: KernelOptions = {}): Promise<KernelCon
     for (const request of pending.values()) request.reject(ended);
     pending.clear();
   };
-  child.once("error", (error) => end(new Error(`The kernel could not be started (${program}): ${error.message}`)));
-  const exited = once(child, "exit").then(([code, signal]) => {
-    end(new Error(`The kernel ended (${signal ?? `exit code ${code}`}).${printed.trim() ? ` It said:\n${printed.trim()}` : ""}`));
-    for (const socket of [shell, control, iopub]) socket.close();
-    return rm(connectionFolder, { recursive: true, force: true });
-  }, () => undefined);
+  const exited = once(child, "exit")
+    .then(
+      ([code, signal]) => end(new Error(`The kernel ended (${signal ?? `exit code ${code}`}).${said()}`)),
+      (error: Error) => end(new Error(`The kernel could not be started (${program}): ${error.message}`)),
+    )
+    .then(() => {
+      for (const socket of [shell, control, iopub]) socket.close();
+      return rm(connectionFolder, { recursive: true, force: true });
+    });
 
   const session = randomUUID();
   const pack = (type: string, content: object): { id: string; frames: (string | Buffer)[] } => {
@@ -187,7 +191,7 @@ export async function openKernel(options: KernelOptions = {}): Promise<KernelCon
     pending.delete(id);
     if (Date.now() > limit) {
       child.kill("SIGKILL");
-      throw new Error(`The kernel did not answer within ${startTimeoutSeconds} s.${printed.trim() ? ` It said:\n${printed.trim()}` : ""}`);
+      throw new Error(`The kernel did not answer within ${startTimeoutSeconds} s.${said()}`);
     }
   }
 

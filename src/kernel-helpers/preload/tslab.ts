@@ -102,14 +102,19 @@ const expected = { tslab: "1.0.22", zeromq: "6.8.0", "@tslab/typescript-for-tsla
 const requireFromTslab = createRequire(require.resolve("tslab/package.json"));
 
 /** One line saying which package isn't the version that these mends were written for; undefined if all are. */
-export function versionMismatch(): string | undefined {
+export function versionMismatch(installed: (name: string) => string = installedVersion): string | undefined {
   for (const [name, version] of Object.entries(expected)) {
-    const manifest: { version: string } = name === "tslab" ? requireFromTslab("./package.json") : requireFromTslab(`${name}/package.json`);
-    if (manifest.version !== version) {
-      return `CrossFlow's kernel is made for ${name} ${version} and found ${manifest.version}: it runs without CrossFlow's mends. Run \`npm ci\` in the project's folder.`;
+    const found = installed(name);
+    if (found !== version) {
+      return `CrossFlow's kernel is made for ${name} ${version} and found ${found}: it runs without CrossFlow's mends. Run \`npm ci\` in the project's folder.`;
     }
   }
   return undefined;
+}
+
+function installedVersion(name: string): string {
+  const manifest: { version: string } = requireFromTslab(name === "tslab" ? "./package.json" : `${name}/package.json`);
+  return manifest.version;
 }
 
 /** Gives tslab a changed copy of the TypeScript compiler, and returns that copy. Must run before {@link loadTslab}. */

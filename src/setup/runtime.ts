@@ -43,8 +43,8 @@ export function planRuntime({ platform, arch, hasNvidiaGpu }: Machine): RuntimeP
       requirements: [`tensorflow==${TENSORFLOW_VERSION}`],
       requirementsFile: "requirements-cuda.txt",
       libraries: linuxLibraries,
-      downloadBytes: 3.2e9,
-      diskBytes: 13e9,
+      downloadBytes: 3.4e9,
+      diskBytes: 14e9,
     };
   }
   if (platform === "linux" && (arch === "x64" || arch === "arm64")) {

@@ -33,10 +33,11 @@ export function criticShapes(config: CriticConfig): Record<string, ParameterShap
   const last = channels[channels.length - 1];
   const side = PATCH_SIZE / 2;
   shapes["pooling"] = { shape: [1, side, side, last], start: 1 / side };
-  for (const head of ["patch", "whole"]) {
-    shapes[`${head}.weight`] = { shape: [last, 1], start: last ** -0.5 };
+  const heads: [string, number][] = [["patch", channels[channels.length - 2]], ["whole", last]];
+  for (const [head, width] of heads) {
+    shapes[`${head}.weight`] = { shape: [width, 1], start: width ** -0.5 };
     shapes[`${head}.bias`] = { shape: [1], start: "zeros" };
-    shapes[`${head}.classEmbedding`] = { shape: [config.classes + 1, last], start: 0.1 };
+    shapes[`${head}.classEmbedding`] = { shape: [config.classes + 1, width], start: 0.1 };
   }
   return shapes;
 }

@@ -126,10 +126,11 @@ const transposeMatrices = (x: tf.Tensor): tf.Tensor => {
   return tf.transpose(x, [...order.slice(0, -2), order.length - 1, order.length - 2]);
 };
 
-/** Registers a kernel of the WebAssembly engine, in the place of its own if it has one. */
+/** Registers a kernel of the WebAssembly engine, in the place of its own if it has one; that one is still set up. */
 function replaceKernel(kernelName: string, kernelFunc: tf.KernelFunc): void {
-  if (tf.getKernel(kernelName, BACKEND)) tf.unregisterKernel(kernelName, BACKEND);
-  tf.registerKernel({ kernelName, backendName: BACKEND, kernelFunc });
+  const own = tf.getKernel(kernelName, BACKEND);
+  if (own) tf.unregisterKernel(kernelName, BACKEND);
+  tf.registerKernel({ ...own, kernelName, backendName: BACKEND, kernelFunc });
 }
 
 /**

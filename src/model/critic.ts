@@ -63,7 +63,7 @@ export function critic(config: CriticConfig, parameters: Parameters, images: tf.
   for (let stage = 0; stage < stages - 1; stage++) x = layer(x, stage); // [B, 8, 8, C]
   const [batch, height, width, channels] = x.shape;
   const pooled = tf.sum(tf.mul(layer(x, stages - 1), parameter(parameters, "pooling")), [1, 2]); // [B, 4, 4, C] -> [B, C]
-  return { whole: judge(parameters, "whole", pooled.reshape([batch, 1, channels]), y), patches: judge(parameters, "patch", x.reshape([batch, height * width, channels]), y) };
+  return { whole: judge(parameters, "whole", pooled.reshape([batch, 1, -1]), y), patches: judge(parameters, "patch", x.reshape([batch, height * width, channels]), y) };
 }
 
 /** A linear score plus the projection on the class. @param features [B, n, C] @returns [B, n] */

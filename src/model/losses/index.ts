@@ -45,7 +45,7 @@ export function defineLoss(name: string, loss: Loss): Loss {
 /** @throws Error naming the losses nearest in spelling */
 export function lossNamed(name: string): Loss {
   const loss = registry.get(name);
-  if (!loss) throw new Error(`there is no loss "${name}". Nearest: ${nearestNames(name, lossNames()).join(", ")}. Define it with defineLoss("${name}", (terms) => ...) before training`);
+  if (!loss) throw new Error(`there is no loss "${name}". There are: ${[...new Set([...nearestNames(name, lossNames()), ...lossNames()])].join(", ")}. Define it with defineLoss("${name}", (terms) => ...) before training`);
   return loss;
 }
 

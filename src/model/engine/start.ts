@@ -27,8 +27,8 @@ export interface EngineDescription {
   memory: { tensors: number; bytes: number };
 }
 
-/** How many times as long a training step of a small transformer takes on WebAssembly; docs/engine.md says how it was measured. */
-const WASM_SLOWDOWN = 4;
+/** How many times as long a training step takes on WebAssembly as a compiled one on TensorFlow; docs/engine.md has the measurement. */
+const WASM_SLOWDOWN = 7;
 
 /**
  * Chooses the engine that all tensors live on, and waits until it runs. Calling it again is harmless.

@@ -1,97 +1,226 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { describe, it } from "node:test";
+import { jvp } from "../../src/model/engine";
 import { tf } from "../../src/model/engine/tf";
-import { correctionFactor, reconstructionPrediction, residualOf, trajectoryDerivative } from "../../src/model/objective";
-import { initializeParameters, network, parameterShapes } from "../../src/model/network";
-import { networkConfig } from "../../src/model/config";
+import { pixelLoss, type PixelLossOptions } from "../../src/model/losses/pixel";
+import { network, initializeParameters, parameterShapes, type NetworkConfig } from "../../src/model/network";
+import { objectiveTerms, reconstructionPrediction, residualOf, trajectoryDerivative } from "../../src/model/objective";
 import { randomStream } from "../../src/model/random";
-import { summarize } from "../../src/model/summary";
-import { sampleTimes } from "../../src/model/trajectory";
+import { latentAt, sampleTimes, timeShiftFor, velocity } from "../../src/model/trajectory";
+import type { Terms } from "../../src/model/losses";
 
-// One latent number z ~ N(m, s^2), image = a z + b. The marginal flow keeps the standard score k of z_t, and the field equation
-// r X + t (t - r) dX/dt = r E[x0 | z_t] is solved, along a trajectory, by X = (1/c) integral of E[x0 | z_u]; at r = 0 by the end point, at r = t by the posterior mean.
-const [m, s, a, b] = [0.7, 0.5, -1.3, 0.2];
-const sigma = (t: number): number => Math.hypot((1 - t) * s, t);
-const posteriorZ = (x: number, t: number): number => m + (((1 - t) * s * s) / sigma(t) ** 2) * (x - (1 - t) * m);
-const posteriorEps = (x: number, t: number): number => (t / sigma(t) ** 2) * (x - (1 - t) * m);
-const marginalVelocity = (x: number, t: number): number => posteriorEps(x, t) - posteriorZ(x, t);
+// z ~ N(m, s^2) in one dimension and image = a z + b: everything below has a closed form.
+const [m, s, a, b] = [0.4, 0.6, 0.8, -0.1];
+const variance = (t: number): number => ((1 - t) * s) ** 2 + t ** 2;
+const posteriorLatent = (zT: number, t: number): number => m + (((1 - t) * s ** 2) / variance(t)) * (zT - (1 - t) * m);
+const posteriorNoise = (zT: number, t: number): number => (t / variance(t)) * (zT - (1 - t) * m);
+const marginalVelocity = (zT: number, t: number): number => posteriorNoise(zT, t) - posteriorLatent(zT, t);
+const alongTrajectory = (zT: number, t: number, r: number): number => (1 - r) * m + Math.sqrt(variance(r) / variance(t)) * (zT - (1 - t) * m);
+const image = (z: number): number => a * z + b;
+/** X = r t / (t - r) times the integral of E[x0 | z_tau] / tau^2 over [r, t]; for a Gaussian the image of the chord's point at time 0. */
+const averageImage = (zT: number, r: number, t: number): number => (r === t ? image(posteriorLatent(zT, t)) : image((t * alongTrajectory(zT, t, r) - r * zT) / (t - r)));
 
-const tensor = (value: number): tf.Tensor4D => tf.tensor4d([value], [1, 1, 1, 1]);
-const time = (value: number): tf.Tensor1D => tf.tensor1d([value]);
+const pixel = (values: number[]): tf.Tensor4D => tf.tensor4d(values, [values.length, 1, 1, 1]);
+const near = (actual: number, expected: number, tolerance: number, what: string): void => assert.ok(Math.abs(actual - expected) <= tolerance, `${what}: ${actual} is not ${expected}`);
+const pairs: [number, number][] = [[0.1, 0.3], [0.2, 0.9], [0.5, 0.6], [0.7, 0.95], [0.4, 0.4]];
+const latents = [-1.5, -0.3, 0.2, 0.9, 2];
 
-test("at r = 0 the end of the trajectory has residual zero in expectation (linear-Gaussian closed form)", () => {
-  const endPoint = (x: number, t: number): number => a * (m + (s * (x - (1 - t) * m)) / sigma(t)) + b;
-  for (const [x, t] of [[0.3, 0.8], [-1.2, 0.5], [2, 1]]) {
-    const h = 1e-5;
-    const v = marginalVelocity(x, t);
-    const dXdt = (endPoint(x + h * v, Math.min(t + h, 1)) - endPoint(x - h * v, t - h)) / (Math.min(t + h, 1) - (t - h));
-    if (t < 1) assert.ok(Math.abs(dXdt) < 1e-6, "the end point does not change along the trajectory");
-    const residual = residualOf(tensor(endPoint(x, t)), tensor(5), tensor(0), time(0), time(t)).dataSync()[0];
-    assert.ok(Math.abs(residual) < 1e-6);
+/** Classical Runge-Kutta for the marginal velocity, from time t to r. */
+function integrate(z: number, t: number, r: number, speed: (z: number, t: number) => number, steps = 400): number {
+  const h = (r - t) / steps;
+  for (let step = 0; step < steps; step++) {
+    const time = t + step * h;
+    const k1 = speed(z, time);
+    const k2 = speed(z + (h / 2) * k1, time + h / 2);
+    const k3 = speed(z + (h / 2) * k2, time + h / 2);
+    const k4 = speed(z + h * k3, time + h);
+    z += (h / 6) * (k1 + 2 * k2 + 2 * k3 + k4);
   }
-});
-
-test("the average image solves the field equation, and x_hat has the posterior mean (linear-Gaussian closed form)", () => {
-  // Along a trajectory z_t = (1-t) m + sigma_t k. X is the solution of the linear equation dX/dt = r (E[x0|z_t] - X) / (t (t - r)),
-  // X(r, r) = E[x0 | z_r]: integrated here from t = r by its integrating factor in small steps.
-  const [r, end, k] = [0.25, 0.9, -0.8];
-  const image = (t: number): number => a * posteriorZ((1 - t) * m + sigma(t) * k, t) + b;
-  // With g(t) = (t - r) / t, (g X)' = g' E[x0 | z_t], so X = (1/g) integral of (r / u^2) E[x0 | z_u] du from r to t.
-  const average = (t: number): number => {
-    const steps = 4000;
-    let sum = 0;
-    for (let index = 0; index < steps; index++) {
-      const u = r + ((index + 0.5) / steps) * (t - r);
-      sum += ((r / u ** 2) * image(u) * (t - r)) / steps;
-    }
-    return (sum * t) / (t - r);
-  };
-  const h = 1e-4;
-  const dXdt = (average(end + h) - average(end - h)) / (2 * h);
-  const posterior = image(end);
-  assert.ok(Math.abs(r * average(end) + end * (end - r) * dXdt - r * posterior) < 1e-5, "the field equation holds");
-  const xHat = reconstructionPrediction(tensor(average(end)), tensor(dXdt), time(r), time(end)).dataSync()[0];
-  assert.ok(Math.abs(xHat - posterior) < 1e-5);
-  const residual = residualOf(tensor(average(end)), tensor(posterior), tensor(dXdt), time(r), time(end)).dataSync()[0];
-  assert.ok(Math.abs(residual) < 1e-5);
-});
-
-test("beyond the limit, and at r = 0, x_hat is F alone", () => {
-  assert.equal(reconstructionPrediction(tensor(2), tensor(7), time(0), time(0.5), 10).dataSync()[0], 2);
-  assert.equal(reconstructionPrediction(tensor(2), tensor(7), time(0.01), time(0.9), 1).dataSync()[0], 2);
-  assert.ok(Math.abs(correctionFactor(time(0.3), time(0.7)).dataSync()[0] - (0.7 * 0.4) / 0.3) < 1e-6);
-});
-
-for (const head of ["linear", "convolution"] as const) {
-  test(`dF/dt of the real network agrees with a central difference (${head} head) and is zero on the diagonal`, () => {
-    const config = { ...networkConfig("tiny", { imageSize: 16, latentSize: 4, latentChannels: 2, classes: 3 }), width: 32, depth: 2, heads: 2, head, headChannels: 16 };
-    const parameters = initializeParameters(parameterShapes(config), randomStream(0, "weights"));
-    const stream = randomStream(1, "test");
-    for (const variable of Object.values(parameters)) variable.assign(tf.add(variable, tf.tensor(stream.normal(variable.size), variable.shape).mul(0.1)));
-    const shape: [number, number, number, number] = [3, 4, 4, 2];
-    const [zT, v] = [tf.tensor4d(stream.normal(96), shape), tf.tensor4d(stream.normal(96), shape)];
-    const [r, y] = [tf.tensor1d([0, 0.2, 0.5]), tf.tensor1d([0, 2, 3], "int32")];
-    const field = (z: tf.Tensor4D, times: tf.Tensor1D, labels: tf.Tensor1D): tf.Tensor4D => network(config, parameters, z, times, labels);
-    const derivative = trajectoryDerivative(field, zT, v, r, y, 2, [16, 16, 3]);
-    const h = 3e-3;
-    const difference = field(zT.add(v.mul(h)) as tf.Tensor4D, r, y).sub(field(zT.sub(v.mul(h)) as tf.Tensor4D, r, y)).div(2 * h);
-    const error = derivative.slice(0, 2).sub(difference.slice(0, 2)).norm().div(difference.slice(0, 2).norm()).dataSync()[0];
-    assert.ok(error < 5e-3, `relative difference ${error}`);
-    assert.equal(derivative.slice(2).abs().max().dataSync()[0], 0);
-    assert.equal(summarize(config).parameters, Object.values(parameters).reduce((sum, variable) => sum + variable.size, 0));
-    tf.dispose(parameters);
-  });
+  return z;
 }
 
-test("times keep their order, ranges and shares", () => {
-  const options = { minimumTime: 0.02, diagonalShare: 0.5, endShare: 0.35, noiseShare: 0.4, boundaryShare: 0.25, timeShift: 0.25 };
-  const { r, t, atEnd, offDiagonal } = sampleTimes(randomStream(0, "times"), 80, options);
-  assert.deepEqual([atEnd, offDiagonal], [28, 40]);
-  assert.equal(t.filter((value) => value === 1).length, 11);
-  r.forEach((value, index) => {
-    assert.ok(value <= t[index]);
-    if (index < atEnd) assert.equal(value, 0);
-    if (index >= offDiagonal) assert.equal(value, t[index]);
+describe("the target field of a Gaussian", () => {
+  it("has the closed-form trajectory that the marginal velocity integrates to", () => {
+    for (const [r, t] of pairs) for (const z of latents) near(integrate(z, t, r, marginalVelocity), alongTrajectory(z, t, r), 1e-9, `z from ${t} to ${r}`);
   });
-  assert.ok(r.slice(70).every((value) => value < 1e-3));
+
+  it("is constant along the trajectory at r = 0, where it is the image of the trajectory's end", () => {
+    for (const z of latents) {
+      const end = image(alongTrajectory(z, 0.9, 0));
+      for (const t of [0.8, 0.5, 0.1]) near(averageImage(alongTrajectory(z, 0.9, t), 0, t), end, 1e-12, `X at r = 0, t = ${t}`);
+    }
+  });
+
+  it("tends to the posterior mean of the image as r approaches t", () => {
+    for (const z of latents) near(averageImage(z, 0.6 - 1e-6, 0.6), image(posteriorLatent(z, 0.6)), 1e-5, "X near the diagonal");
+  });
+
+  it("makes the conditional mean of the residual zero and that of x_hat the posterior mean", () => {
+    for (const [r, t] of pairs) {
+      // Residual and x_hat are affine in (x0, v), so their conditional means are their values at the conditional means of x0 and v.
+      const [zT, v] = [pixel(latents), pixel(latents.map((z) => marginalVelocity(z, t)))];
+      const x0 = pixel(latents.map((z) => image(posteriorLatent(z, t))));
+      const field = (z: tf.Tensor, time: tf.Tensor): tf.Tensor => {
+        const centred = tf.sub(z, tf.mul(tf.sub(1, time), m));
+        const spread = tf.add(tf.square(tf.mul(tf.sub(1, time), s)), tf.square(time));
+        const slope = r === t ? tf.div(tf.mul(tf.sub(1, time), s * s), spread) : tf.div(tf.sub(tf.mul(time, tf.sqrt(tf.div(variance(r), spread))), r), tf.sub(time, r));
+        return tf.add(tf.mul(a, tf.add(m, tf.mul(slope, centred))), b);
+      };
+      const time = tf.scalar(t);
+      const { value: F, tangent: dFdt } = jvp(field, [zT, time], [v, tf.scalar(1)]);
+      const [rs, ts] = [tf.fill([latents.length], r), tf.fill([latents.length], t)] as tf.Tensor1D[];
+      F.dataSync().forEach((value, index) => near(value, averageImage(latents[index], r, t), 3e-6, `X(${r}, ${t})`));
+      residualOf(F as tf.Tensor4D, x0, dFdt as tf.Tensor4D, rs, ts).dataSync().forEach((value) => near(value, 0, 2e-5, `E[R | z_t] at (${r}, ${t})`));
+      const expected = x0.dataSync();
+      reconstructionPrediction(F as tf.Tensor4D, dFdt as tf.Tensor4D, rs, ts).dataSync().forEach((value, index) => near(value, expected[index], 2e-5, `E[x_hat | z_t] at (${r}, ${t})`));
+    }
+  });
+});
+
+describe("the target field of a Gaussian mixture", () => {
+  const components = [{ share: 0.3, mean: -1, deviation: 0.2 }, { share: 0.7, mean: 0.8, deviation: 0.4 }];
+  const posterior = (zT: number, t: number): number => {
+    const parts = components.map(({ share, mean, deviation }) => {
+      const spread = ((1 - t) * deviation) ** 2 + t ** 2;
+      const gap = zT - (1 - t) * mean;
+      return { weight: (share / Math.sqrt(spread)) * Math.exp((-gap * gap) / (2 * spread)), z: mean + (((1 - t) * deviation ** 2) / spread) * gap };
+    });
+    return parts.reduce((sum, { weight, z }) => sum + weight * z, 0) / parts.reduce((sum, { weight }) => sum + weight, 0);
+  };
+  const speed = (zT: number, t: number): number => (zT - posterior(zT, t)) / t; // v = eps - z and z_t = z + t v
+  /** The average of E[x0 | z_tau] along the trajectory with weight 1 / tau^2, by Simpson's rule. */
+  const average = (zT: number, r: number, t: number): number => {
+    const count = 64;
+    const h = (t - r) / count;
+    let [z, sum] = [zT, 0];
+    for (let index = count; index >= 0; index--) {
+      const tau = r + index * h;
+      sum += (index === 0 || index === count ? 1 : index % 2 === 1 ? 4 : 2) * (posterior(z, tau) / tau ** 2);
+      if (index > 0) z = integrate(z, tau, tau - h, speed, 8);
+    }
+    return ((r * t) / (t - r)) * (h / 3) * sum;
+  };
+
+  it("satisfies r X + t (t - r) dX/dt = r E[x0 | z_t] along the trajectory, so that the residual's mean vanishes", () => {
+    for (const [r, t] of [[0.3, 0.6], [0.5, 0.9], [0.4, 0.5]]) {
+      for (const z of [-1, -0.1, 0.7]) {
+        const h = 1e-4;
+        const X = average(z, r, t);
+        const dXdt = (average(integrate(z, t, t + h, speed, 4), r, t + h) - average(integrate(z, t, t - h, speed, 4), r, t - h)) / (2 * h);
+        near(r * X + t * (t - r) * dXdt, r * posterior(z, t), 1e-6, `field equation at (${r}, ${t})`);
+        const [residual] = residualOf(pixel([X]), pixel([posterior(z, t)]), pixel([dXdt]), tf.tensor1d([r]), tf.tensor1d([t])).dataSync();
+        near(residual, 0, 1e-5, "residual");
+      }
+    }
+  });
+});
+
+describe("training a linear field with the pixel loss", () => {
+  const count = 512;
+  const stream = randomStream(3, "linear field");
+  const z = tf.tensor4d(stream.normal(count).map((value) => m + s * value), [count, 1, 1, 1]);
+  const eps = tf.tensor4d(stream.normal(count), [count, 1, 1, 1]);
+  const x0 = tf.add(tf.mul(a, z), b) as tf.Tensor4D;
+
+  /** The (w, c) at which sum R = 0 and sum z_t R = 0 over the sample: where the semi-gradient vanishes. */
+  function stationary(r: number, t: number): [number, number] {
+    const [zs, es] = [Array.from(z.dataSync()), Array.from(eps.dataSync())];
+    const [p, q] = [r / t ** 2, 1 - r / t];
+    const rows = zs.map((clean, index) => ({ zT: (1 - t) * clean + t * es[index], v: es[index] - clean, x: a * clean + b }));
+    const sum = (of: (row: (typeof rows)[number]) => number): number => rows.reduce((total, row) => total + of(row), 0);
+    const [a11, a12, b1] = [sum(({ zT, v }) => p * zT + q * v), p * count, sum(({ x }) => p * x)];
+    const [a21, a22, b2] = [sum(({ zT, v }) => zT * (p * zT + q * v)), sum(({ zT }) => p * zT), sum(({ zT, x }) => p * x * zT)];
+    const determinant = a11 * a22 - a12 * a21;
+    return [(b1 * a22 - a12 * b2) / determinant, (a11 * b2 - a21 * b1) / determinant];
+  }
+
+  function trained(r: number, t: number, options: Partial<PixelLossOptions>, rate: number): [number, number] {
+    const [w, c] = [tf.variable(tf.scalar(0)), tf.variable(tf.scalar(0))];
+    const optimizer = tf.train.sgd(rate);
+    const loss = pixelLoss({ distance: "L2", adaptivePower: 0, ...options });
+    const [rs, ts] = [tf.fill([count], r), tf.fill([count], t)] as tf.Tensor1D[];
+    const y = tf.zeros([count], "int32") as tf.Tensor1D;
+    const field = (latent: tf.Tensor4D): tf.Tensor4D => tf.add(tf.mul(w, latent), c);
+    for (let step = 0; step < 150; step++)
+      tf.tidy(() => {
+        const dFdt = trajectoryDerivative(field, latentAt(z, eps, ts), velocity(z, eps), rs, y, r < t ? count : 0, [1, 1, 1]);
+        optimizer.minimize(() => loss(objectiveTerms(field, { x0, z, eps, r: rs, t: ts, y }, dFdt) as Terms), false, [w, c]);
+      });
+    const result: [number, number] = [w.dataSync()[0], c.dataSync()[0]];
+    tf.dispose([w, c, rs, ts, y]);
+    return result;
+  }
+
+  for (const weight of ["none", "t", "t^2/r"] as const)
+    for (const through of ["residual", "prediction"] as const)
+      it(`reaches the field whose mean residual is zero, with weight ${weight} through the ${through}`, () => {
+        for (const [r, t] of [[0.6, 0.6], [0.5, 0.7]]) {
+          const factor = { none: 1, t, "t^2/r": t ** 2 / r }[weight];
+          const rate = 0.6 / (through === "residual" ? (factor * r / t ** 2) ** 2 : factor * (r / t ** 2));
+          const [expected, actual] = [stationary(r, t), trained(r, t, { weight, through }, rate)];
+          near(actual[0], expected[0], 2e-4, `slope at (${r}, ${t})`);
+          near(actual[1], expected[1], 2e-4, `offset at (${r}, ${t})`);
+        }
+      });
+
+  it("gives r = 0 a gradient through the prediction and none through the residual", () => {
+    assert.deepEqual(trained(0, 0.8, { weight: "none", through: "residual" }, 0.1), [0, 0]);
+    const gradient = (through: "residual" | "prediction"): number => {
+      const terms = (F: tf.Tensor4D): Terms => ({ F, residual: residualOf(F, pixel([0]), pixel([2]), tf.tensor1d([0]), tf.tensor1d([0.5])), r: tf.tensor1d([0]), t: tf.tensor1d([0.5]) }) as unknown as Terms;
+      return tf.grad((F) => pixelLoss({ through, adaptivePower: 0 })(terms(F as tf.Tensor4D)))(pixel([0.3])).dataSync()[0];
+    };
+    assert.equal(gradient("residual"), 0);
+    near(gradient("prediction"), 2 * 0.5 * 2, 1e-6, "2 t R with R = dF/dt");
+  });
+});
+
+describe("trajectoryDerivative", () => {
+  const sizes: NetworkConfig = { imageSize: 8, latentSize: 4, latentChannels: 2, classes: 3, patchSize: 2, width: 16, depth: 1, heads: 2, bottleneck: 0, classTokens: 1, timeTokens: 1, head: "linear", headChannels: 16 };
+  for (const head of ["linear", "convolution"] as const)
+    it(`agrees with a central difference of the network with the ${head} head, and is zero on the diagonal`, () => {
+      const config = { ...sizes, head };
+      const shapes = Object.fromEntries(Object.entries(parameterShapes(config)).map(([name, shape]) => [name, { ...shape, start: shape.start === "ones" ? ("ones" as const) : 0.2 }]));
+      const parameters = initializeParameters(shapes, randomStream(1, "weights"));
+      const stream = randomStream(2, "latents");
+      const draw = (): tf.Tensor4D => tf.tensor4d(stream.normal(96), [3, 4, 4, 2]);
+      const [zT, v, r, y] = [draw(), draw(), tf.tensor1d([0, 0.2, 0.7]), tf.tensor1d([0, 2, 1], "int32")];
+      const field = (latent: tf.Tensor4D, times: tf.Tensor1D, labels: tf.Tensor1D): tf.Tensor4D => network(config, parameters, latent, times, labels);
+      const actual = trajectoryDerivative(field, zT, v, r, y, 2, [8, 8, 3]);
+      const h = 5e-3;
+      const expected = tf.div(tf.sub(field(tf.add(zT, tf.mul(h, v)), r, y), field(tf.sub(zT, tf.mul(h, v)), r, y)), 2 * h);
+      const head2 = (tensor: tf.Tensor): tf.Tensor => tf.slice(tensor, 0, 2);
+      const scale = tf.max(tf.abs(head2(expected))).dataSync()[0];
+      assert.ok(scale > 0.01, "the derivative is not trivially zero");
+      assert.ok(tf.max(tf.abs(tf.sub(head2(actual), head2(expected)))).dataSync()[0] < 5e-3 * scale);
+      assert.equal(tf.max(tf.abs(tf.slice(actual, 2))).dataSync()[0], 0);
+      assert.throws(() => field(tf.zeros([1, 2, 2, 2]), tf.tensor1d([0]), tf.tensor1d([0], "int32")), /\[B, 4, 4, 2\], not \[1,2,2,2\]/);
+    });
+});
+
+describe("sampleTimes and latentAt", () => {
+  it("orders the shares as promised, within their ranges", () => {
+    const { r, t, atEnd, offDiagonal } = sampleTimes(randomStream(5, "times"), 40, { minimumTime: 0.02, diagonalShare: 0.5, endShare: 0.25, noiseShare: 0.4, boundaryShare: 0.2, timeShift: 1 });
+    assert.deepEqual([atEnd, offDiagonal], [10, 20]);
+    r.forEach((start, index) => {
+      assert.ok(start <= t[index] && t[index] > 0);
+      if (index < 10) assert.equal(start, 0);
+      else if (index < 20) assert.ok(start >= Math.fround(0.02) && t[index] <= Math.fround(0.98));
+      else assert.equal(start, t[index]);
+      if (index < 4) assert.equal(t[index], 1);
+      if (index >= 36) assert.ok(t[index] < 0.001);
+    });
+  });
+
+  it("shifts uniform times by s u / (1 + (s - 1) u)", () => {
+    const uniform = randomStream(6, "times").uniform(8);
+    const { t } = sampleTimes(randomStream(6, "times"), 8, { minimumTime: 1e-3, diagonalShare: 1, endShare: 0, noiseShare: 0, boundaryShare: 0, timeShift: 0.25 });
+    t.forEach((time, index) => near(time, Math.min(Math.max((0.25 * uniform[index]) / (1 - 0.75 * uniform[index]), 1e-3), 0.999), 1e-6, "shifted time"));
+    assert.equal(timeShiftFor(256), 0.25);
+    assert.equal(timeShiftFor(4096), 1);
+  });
+
+  it("starts at the latent and ends at the noise", () => {
+    const zT = latentAt(pixel([2, 2, 2]), pixel([-1, -1, -1]), tf.tensor1d([0, 0.25, 1]));
+    assert.deepEqual(Array.from(zT.dataSync()), [2, 1.25, -1]);
+  });
 });

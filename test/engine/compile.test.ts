@@ -64,6 +64,7 @@ describe("compile", () => {
       ["constant", (x) => tf.add(x, draw++), /constant that changed.*pass it as an input/],
       ["reading", (x) => tf.mul(x, tf.square(x).dataSync()[0]), /can not read a tensor's values/],
       ["shape", (x) => tf.unique(x).values, /shape of its result depends on values|can not read/],
+      ["branch", (x) => (draw++ % 2 ? tf.exp(x) : tf.sin(x)), /same work in every call/],
       ["exception", () => assert.fail("mine"), /mine/],
     ];
     for (const [name, fn, message] of faults) {

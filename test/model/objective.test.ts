@@ -197,6 +197,15 @@ describe("trajectoryDerivative", () => {
     });
 });
 
+describe("x_hat", () => {
+  it("is F alone beyond the limit, and at r = 0", () => {
+    const xHat = (r: number, t: number, limit: number): number => reconstructionPrediction(pixel([2]), pixel([7]), tf.tensor1d([r]), tf.tensor1d([t]), limit).dataSync()[0];
+    assert.equal(xHat(0, 0.5, 10), 2);
+    assert.equal(xHat(0.01, 0.9, 1), 2);
+    near(xHat(0.3, 0.7, 1), 2 + (7 * 0.7 * 0.4) / 0.3, 1e-5, "within the limit");
+  });
+});
+
 describe("sampleTimes and latentAt", () => {
   it("orders the shares as promised, within their ranges", () => {
     const { r, t, atEnd, offDiagonal } = sampleTimes(randomStream(5, "times"), 40, { minimumTime: 0.02, diagonalShare: 0.5, endShare: 0.25, noiseShare: 0.4, boundaryShare: 0.2, timeShift: 1 });

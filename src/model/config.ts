@@ -1,5 +1,5 @@
 import { DATASET_NAMES, type DatasetConfig } from "./data/load";
-import { timeShiftFor } from "./trajectory";
+import { timeShiftFor, type TimeOptions } from "./trajectory";
 import { nearestNames } from "./nearest-name";
 import type { NetworkConfig } from "./network";
 
@@ -27,7 +27,7 @@ export function networkConfig(preset: string, shapes: Pick<NetworkConfig, "image
 }
 
 /** Everything that decides a training; saved with the run and in each checkpoint. */
-export interface TrainConfig {
+export interface TrainConfig extends TimeOptions {
   /** Name of the run; its files lie in runs/NAME. */
   name: string;
   /** Seed of every random stream: order of the data, noise, times, weights, critic. */
@@ -54,15 +54,6 @@ export interface TrainConfig {
   losses: Record<string, number>;
   /** Step from which a loss counts, by name; 0 where none is given. */
   lossStart: Record<string, number>;
-  /** Smallest distance of the times from 0 and 1 (eps_t). */
-  minimumTime: number;
-  /** Share of the batch with r = t. */
-  diagonalShare: number;
-  /** Share of the batch with r = 0, and share of those with t = 1. */
-  endShare: number;
-  noiseShare: number;
-  /** Share of the samples with r = t whose time is nearly 0. */
-  boundaryShare: number;
   /** Shift s of the times; 0 for the paper's sqrt(latent size / 4096). */
   timeShift: number;
   /** Largest factor t (t - r) / r at which losses on pictures use x_hat. */

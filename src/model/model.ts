@@ -54,6 +54,7 @@ export async function loadModel(file: string): Promise<Model> {
   };
 }
 
+/** Frees a model's weights. */
 export function disposeModel(model: Model): void {
   tf.dispose(model.parameters);
 }

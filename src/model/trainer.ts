@@ -82,6 +82,8 @@ export async function* train(given: Partial<TrainConfig>, options: TrainOptions 
   const step = trainingStep(config, state, resources.perceptual && ((images) => resources.perceptual!.features(images)));
   let savedStep = -1;
   let seconds = 0;
+  // False while a step is under way: after a failure in it, weights and streams are those of no step and must not be saved.
+  let betweenSteps = true;
   const save = async (): Promise<string> => {
     savedStep = state.step;
     return saveCheckpoint(run.checkpoints, state, { config, encoder: resources.encoder.fingerprint, dataset: resources.train.fingerprint, order: order.state(), seconds });
@@ -98,6 +100,7 @@ export async function* train(given: Partial<TrainConfig>, options: TrainOptions 
     const progress = createProgress({ label: "training", total: config.steps, done: state.step });
     while (state.step < config.steps) {
       const started = performance.now();
+      betweenSteps = false;
       const active = lossNames.filter((name) => state.step >= (config.lossStart[name] ?? 0));
       const criticLearns = adversarial !== undefined && state.step >= (config.lossStart[adversarial] ?? 0) - config.criticLead;
       const inputs = stepInputs(config, state, resources, order.next().value.indices, active, criticLearns, state.streams);
@@ -114,6 +117,7 @@ export async function* train(given: Partial<TrainConfig>, options: TrainOptions 
       assertFinite(values, state.step + 1);
       state.step++;
       if (criticLearns) state.criticSteps++;
+      betweenSteps = true;
       const stepSeconds = (performance.now() - started) / 1000;
       seconds += stepSeconds;
       const { secondsLeft } = progress.advance();
@@ -144,7 +148,7 @@ export async function* train(given: Partial<TrainConfig>, options: TrainOptions 
     }
   } finally {
     try {
-      if (savedStep !== state.step && state.step > 0) await save();
+      if (betweenSteps && savedStep !== state.step && state.step > 0) await save();
     } finally {
       step.dispose();
       disposeTrainingState(state);
@@ -191,8 +195,7 @@ function stepInputs(config: TrainConfig, state: Pick<TrainingState, "step" | "cr
   const latentLength = latentSize * latentSize * latentChannels;
   const z = new Float32Array(batchSize * latentLength);
   indices.forEach((index, position) => z.set(resources.latents.subarray(index * latentLength, (index + 1) * latentLength), position * latentLength));
-  const { minimumTime, diagonalShare, endShare, noiseShare, boundaryShare } = config;
-  const timeOptions = { minimumTime, diagonalShare, endShare, noiseShare, boundaryShare, timeShift: resolvedTimeShift(config, latentLength) };
+  const timeOptions = { ...config, timeShift: resolvedTimeShift(config, latentLength) };
   const times = Array.from({ length: accumulation }, () => sampleTimes(streams.times, batchSize / accumulation, timeOptions));
   const joined = (key: "r" | "t"): Float32Array => Float32Array.from(times.flatMap((part) => Array.from(part[key])));
   const share = learningRateAt(state.step, { warmupSteps: config.warmupSteps, steps: config.steps, finalShare: config.finalRateShare }) * rateScale;

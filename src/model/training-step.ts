@@ -47,7 +47,7 @@ export type TrainingStep = Compiled<StepInputs, Record<string, tf.Tensor>>;
  */
 export function trainingStep(config: TrainConfig, state: TrainingState, features?: FeatureLevels, options: CompileOptions = {}): TrainingStep {
   const step = (inputs: StepInputs, statics: StaticArguments): Record<string, tf.Tensor> => stepOnce(config, state, features, inputs, statics);
-  return compile(step, { ...options, name: "the training step" });
+  return compile(step, { enabled: config.compile, ...options, name: "the training step" });
 }
 
 function stepOnce(config: TrainConfig, state: TrainingState, features: FeatureLevels | undefined, inputs: StepInputs, statics: StaticArguments): Record<string, tf.Tensor> {

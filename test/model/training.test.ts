@@ -86,6 +86,18 @@ test("a run that exists, a changed configuration and a cut checkpoint are clear 
   assert.deepEqual(rows.map(({ step }) => step), [4, 5, 6], "it goes on from the checkpoint before");
 });
 
+test("a step that fails leaves no checkpoint of its broken weights", async () => {
+  let steps = 0;
+  defineLoss("failing", ({ F }) => {
+    if (steps++ === 3) throw new Error("broken on purpose");
+    return tf.mean(tf.abs(F)) as tf.Scalar;
+  });
+  await assert.rejects(async () => {
+    for await (const { step } of train({ ...base, name: "failing", losses: { failing: 1 }, compile: false, checkpointEvery: 2 }, { resources, runsFolder })) void step;
+  }, /loss "failing" failed: broken on purpose/);
+  assert.match(latestCheckpoint(join(runsFolder, "failing", "checkpoints")) ?? "", /step-00000002$/, "not the fourth step's, nor a third whose random streams moved on");
+});
+
 test("an aborted signal stops with a checkpoint", async () => {
   const controller = new AbortController();
   const seen: number[] = [];

@@ -56,6 +56,12 @@ function chartOption({ data, layout }: Figure): EChartsOption {
   };
 }
 
+/** With so many categories or fewer, each has its name at the axis. */
+const mostNamedCategories = 12;
+
+/** Three digits, without the rounding error that a power of ten has in floating point. */
+const shortNumber = (value: number): string => Number(value.toPrecision(3)).toString();
+
 interface AxisDrawing {
   categories?: readonly (string | number)[];
   /** Pixels between the axis and its title. */
@@ -66,9 +72,12 @@ interface AxisDrawing {
 
 function axisOption(axis: FigureAxis, { categories, nameGap, fromZero = false }: AxisDrawing): object {
   const common = { name: axis.title.text, nameLocation: "middle", nameGap, inverse: axis.autorange === "reversed" };
-  if (categories && axis.type === "category") return { ...common, type: "category", data: categories.map(String) };
+  if (categories && axis.type === "category") {
+    const interval = categories.length <= mostNamedCategories ? 0 : "auto";
+    return { ...common, type: "category", data: categories.map(String), axisLabel: { interval } };
+  }
   const [min, max] = axis.range ?? [];
-  if (axis.type === "log") return { ...common, type: "log", ...(axis.range && { min: 10 ** axis.range[0], max: 10 ** axis.range[1] }) };
+  if (axis.type === "log") return { ...common, type: "log", axisLabel: { formatter: shortNumber }, ...(axis.range && { min: 10 ** axis.range[0], max: 10 ** axis.range[1] }) };
   return { ...common, type: "value", scale: !fromZero, min, max, axisLine: { onZero: false } };
 }
 
@@ -97,8 +106,7 @@ function cellSeries({ z }: HeatMapTrace): SeriesOption {
 function colourScale({ zmin, zmax, colorscale, colorbar }: HeatMapTrace): object {
   return {
     type: "continuous", min: zmin, max: zmax, calculable: false, orient: "vertical", right: 8, top: "middle", itemHeight: 180,
-    text: [colorbar.title.text, ""], inRange: { color: colorscale.map(([, color]) => color) },
-    formatter: (value: number) => Number(value.toPrecision(3)).toString(),
+    text: [[colorbar.title.text, shortNumber(zmax)].filter(Boolean).join("\n"), shortNumber(zmin)], inRange: { color: colorscale.map(([, color]) => color) },
   };
 }
 

@@ -11,14 +11,16 @@ export type StaticArguments = Record<string, string | number | boolean>;
 export interface CompileOptions {
   /** Names the function in messages. */
   name?: string;
+  /** False runs the function eagerly at every call, as on an engine that can not compile; true by default. */
+  enabled?: boolean;
   /** How many programs (one for each combination of shapes and static arguments) are kept; the one unused longest goes first. */
   maximumPrograms?: number;
   /** Called before a recorded function is loaded, which takes a second or more for a training step. */
   onCompile?: (event: { name: string; operations: number }) => void;
 }
 
-/** How many programs compile() keeps and what it calls a function that has no name. */
-export const COMPILE_DEFAULTS = { name: "the compiled function", maximumPrograms: 8 };
+/** What compile() does where an option is not given. */
+export const COMPILE_DEFAULTS = { name: "the compiled function", enabled: true, maximumPrograms: 8 };
 
 type Tensors = Record<string, tf.Tensor>;
 
@@ -53,12 +55,12 @@ export function compile<Inputs extends Tensors, Outputs extends Tensors>(
   fn: (inputs: Inputs, staticArguments: StaticArguments) => Outputs,
   options: CompileOptions = {},
 ): Compiled<Inputs, Outputs> {
-  const { name, maximumPrograms } = { ...COMPILE_DEFAULTS, ...options };
+  const { name, enabled, maximumPrograms } = { ...COMPILE_DEFAULTS, ...options };
   const programs = new Map<string, Program>();
   const recordings = new Map<string, Recording>();
 
   const call = (inputs: Inputs, staticArguments: StaticArguments = {}): Outputs => {
-    const backend = nativeBackend();
+    const backend = enabled ? nativeBackend() : undefined;
     if (!backend) return tf.tidy(() => fn(inputs, staticArguments));
     const key = keyOf(inputs, staticArguments);
     const program = programs.get(key);
@@ -91,7 +93,7 @@ export function compile<Inputs extends Tensors, Outputs extends Tensors>(
   };
 
   const prepare = (first: Inputs, second: Inputs, staticArguments: StaticArguments = {}): void => {
-    if (!nativeBackend() || programs.has(keyOf(first, staticArguments))) return;
+    if (!enabled || !nativeBackend() || programs.has(keyOf(first, staticArguments))) return;
     const variables = Object.values(tf.engine().registeredVariables);
     const before = variables.map((variable) => ({ data: variable.dataId, value: tf.clone(variable) }));
     try {

@@ -16,6 +16,13 @@ test("the walk has its six notebooks", () => {
   assert.deepEqual(names.map((name) => name.slice(0, 2)), ["01", "02", "03", "04", "05", "06"]);
 });
 
+test("one cell is tagged as the grid of samples that npm start -- --headless leaves", async () => {
+  const cells = (await Promise.all(names.map((name) => readNotebook(join(folder, name))))).flatMap((notebook) => notebook.cells);
+  const tagged = cells.filter(({ metadata }) => Array.isArray(metadata.tags) && metadata.tags.includes("samples"));
+  assert.equal(tagged.length, 1);
+  assert.ok(JSON.stringify(tagged[0].outputs).includes("image/png"));
+});
+
 for (const name of names) {
   test(`${name} is committed executed, small and without errors`, async () => {
     const file = join(folder, name);

@@ -79,7 +79,7 @@ export async function* train(given: Partial<TrainConfig>, options: TrainOptions 
   const resources = options.resources ?? (await loadResources(config, { onProgress: options.onProgress, signal }));
   const state = createTrainingState(config, resources.network);
   const order = epochBatches(resources.train, { batchSize: config.batchSize, stream: randomStream(config.seed, "data order") });
-  const step = trainingStep(config, state, resources.perceptual && ((images) => resources.perceptual!.features(images)));
+  const step = trainingStep(config, state, { features: resources.perceptual && ((images) => resources.perceptual!.features(images)), reference: resources.reference });
   let savedStep = -1;
   let seconds = 0;
   // False while a step is under way: after a failure in it, weights and streams are those of no step and must not be saved.

@@ -80,7 +80,7 @@ export async function createWorkload(options: WorkloadOptions): Promise<Workload
     features,
     statics: { atEnd, offDiagonal, active: Object.keys(config.losses).join(), critic: options.losses === "all" },
     arrays: (step) => stepArrays(config, network, step, options.losses === "all"),
-    step: (compileOptions) => trainingStep(config, state, features && ((images) => features.features(images)), compileOptions),
+    step: (compileOptions) => trainingStep(config, state, { features: features && ((images) => features.features(images)) }, compileOptions),
     dispose() {
       disposeTrainingState(state);
       features?.dispose();

@@ -56,6 +56,8 @@ export interface TrainConfig extends TimeOptions {
   lossStart: Record<string, number>;
   /** Shift s of the times; 0 for the paper's sqrt(latent size / 4096). */
   timeShift: number;
+  /** Along what F is differentiated: "conditional", eps - z (the paper's), or "marginal", its mean over the training latents of the class given z_t (ours). */
+  velocity: string;
   /** Largest factor t (t - r) / r at which losses on pictures use x_hat. */
   correctionLimit: number;
   /** "muon" (on the matrices of the blocks, AdamW elsewhere) or "adamw". */
@@ -134,6 +136,7 @@ export const TRAIN_OPTIONS: { [Key in keyof TrainConfig]: Option<TrainConfig[Key
   boundaryShare: share(0.2, "share of the samples with r = t"),
   noiseShare: share(0.4, "share of the samples with r = 0"),
   timeShift: rate(1),
+  velocity: oneOf<string>("marginal", ["conditional", "marginal"]),
   correctionLimit: rate(1),
   optimizer: oneOf<string>("muon", ["muon", "adamw"]),
   learningRate: rate(2e-3, "a step"),
@@ -160,7 +163,7 @@ export const TRAIN_OPTIONS: { [Key in keyof TrainConfig]: Option<TrainConfig[Key
  * Settings of the paper (Sec. 3.3 and Table 3) over which small runs differ: the unweighted L1 residual, its optimiser, schedule and average.
  * The batch of 2048 and the 160 epochs are the reader's to afford.
  */
-export const PAPER_SETTINGS: Partial<TrainConfig> = { losses: { "pixel-paper": 1 }, timeShift: 0, minimumTime: 0.01, diagonalShare: 0.5, endShare: 0, boundaryShare: 0, matrixLearningRate: 8e-4, learningRate: 8e-4, emaDecay: 0.9999 };
+export const PAPER_SETTINGS: Partial<TrainConfig> = { losses: { "pixel-paper": 1 }, velocity: "conditional", timeShift: 0, minimumTime: 0.01, diagonalShare: 0.5, endShare: 0, boundaryShare: 0, matrixLearningRate: 8e-4, learningRate: 8e-4, emaDecay: 0.9999 };
 
 /**
  * Completes and checks a configuration.

@@ -13,6 +13,8 @@ export { cachedLatents, encodeDataset, loadEncoder, trainEncoder, VAE_DEFAULTS, 
 
 export { latentAt, perSample, sampleTimes, timeShiftFor, velocity, type TimeOptions, type Times } from "./trajectory";
 
+export { latentReference, marginalVelocity, type LatentReference } from "./marginal-velocity";
+
 export { networkConfig, PAPER_SETTINGS, PRESETS, resolveConfig, TRAIN_OPTIONS, type TrainConfig } from "./config";
 export * from "./layers";
 export { initializeParameters, network, parameterShapes, type NetworkConfig } from "./network";

@@ -3,11 +3,9 @@ import { join } from "node:path";
 import { networkConfig, type TrainConfig } from "./config";
 import { loadDataset, type Dataset, type DatasetConfig } from "./data";
 import { cachedLatents, loadEncoder, trainEncoder, type Encoder } from "./encoder";
-import { tf } from "./engine/tf";
 import { loadEfficientNetLite } from "./features/efficientnet-lite";
 import type { FeatureNetwork } from "./features/feature-network";
 import { projectRoot } from "./files";
-import { latentReference, type LatentReference } from "./marginal-velocity";
 import type { NetworkConfig } from "./network";
 import type { LongRunOptions } from "./progress";
 
@@ -19,8 +17,6 @@ export interface Resources {
   /** Latents of the training images [N, h, w, c], in the data set's order. */
   latents: Float32Array;
   network: NetworkConfig;
-  /** The same latents as tensors, where the configuration's velocity is the marginal one. */
-  reference?: LatentReference;
   /** The perceptual loss's network, where the configuration weighs that loss. */
   perceptual?: FeatureNetwork;
 }
@@ -68,8 +64,7 @@ export async function loadResources(config: TrainConfig, options: ResourceOption
     const latents = await cachedLatents(encoder, train, dataFolder, options);
     const network = networkConfig(config.preset, { imageSize: config.imageSize, latentSize: encoder.latentSize, latentChannels: encoder.latentChannels, classes: train.classes.length });
     const perceptual = (config.losses.perceptual ?? 0) > 0 ? await loadEfficientNetLite("lite0", { inputSize: config.perceptualSize }) : undefined;
-    const reference = config.velocity === "marginal" ? latentReference(latents, train.labels) : undefined;
-    return { train, test, encoder, latents, reference, network, perceptual };
+    return { train, test, encoder, latents, network, perceptual };
   } catch (error) {
     encoder.dispose();
     throw error;
@@ -80,5 +75,4 @@ export async function loadResources(config: TrainConfig, options: ResourceOption
 export function disposeResources(resources: Resources): void {
   resources.encoder.dispose();
   resources.perceptual?.dispose();
-  if (resources.reference) tf.dispose({ ...resources.reference });
 }

@@ -6,6 +6,7 @@ import { tf } from "./engine/tf";
 import { imageGrid, writePicture } from "./image-files";
 import { interruptSignal, yieldToEventLoop } from "./interrupt";
 import { lossNamed } from "./losses";
+import { latentReference } from "./marginal-velocity";
 import { saveModel, type Model } from "./model";
 import { emaDecayAt, learningRateAt } from "./optimizer";
 import { createProgress, type ProgressListener } from "./progress";
@@ -80,7 +81,8 @@ export async function* train(given: Partial<TrainConfig>, options: TrainOptions 
   const resources = options.resources ?? (await loadResources(config, { onProgress: options.onProgress, signal }));
   const state = createTrainingState(config, resources.network);
   const order = epochBatches(resources.train, { batchSize: config.batchSize, stream: randomStream(config.seed, "data order") });
-  const step = trainingStep(config, state, { features: resources.perceptual && ((images) => resources.perceptual!.features(images)), reference: resources.reference });
+  const reference = config.velocity === "marginal" ? latentReference(resources.latents, resources.train.labels) : undefined;
+  const step = trainingStep(config, state, { features: resources.perceptual && ((images) => resources.perceptual!.features(images)), reference });
   let savedStep = -1;
   let seconds = 0;
   // False while a step is under way: after a failure in it, weights and streams are those of no step and must not be saved.
@@ -154,6 +156,7 @@ export async function* train(given: Partial<TrainConfig>, options: TrainOptions 
     } finally {
       step.dispose();
       disposeTrainingState(state);
+      if (reference) tf.dispose({ ...reference });
       if (!options.resources) disposeResources(resources);
     }
   }

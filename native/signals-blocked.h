@@ -14,6 +14,8 @@
 #include "tensorflow/c/c_api.h"
 #include "tensorflow/c/eager/c_api.h"
 
+#include "traced-runs.h"
+
 namespace crossflow {
 
 class SignalsBlocked {
@@ -44,4 +46,4 @@ auto WithSignalsBlocked(Arguments... arguments) {
 #define TFE_NewContext(...) ::crossflow::WithSignalsBlocked<&::TFE_NewContext>(__VA_ARGS__)
 #define TFE_Execute(...) ::crossflow::WithSignalsBlocked<&::TFE_Execute>(__VA_ARGS__)
 #define TF_LoadSessionFromSavedModel(...) ::crossflow::WithSignalsBlocked<&::TF_LoadSessionFromSavedModel>(__VA_ARGS__)
-#define TF_SessionRun(...) ::crossflow::WithSignalsBlocked<&::TF_SessionRun>(__VA_ARGS__)
+#define TF_SessionRun(...) ::crossflow::WithSignalsBlocked<&::crossflow::TracedSessionRun>(__VA_ARGS__)

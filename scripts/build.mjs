@@ -22,7 +22,9 @@ export async function build() {
   const hash = sourcesHash();
   rmSync(STAMP, { force: true });
   removeOrphans();
-  const code = await runOnTerminal(process.execPath, [join(project, "node_modules", "typescript", "bin", "tsc"), "-p", project], { cwd: project });
+  const compile = (folder) => runOnTerminal(process.execPath, [join(project, "node_modules", "typescript", "bin", "tsc"), "-p", folder], { cwd: project });
+  // What runs in a browser is checked apart, against a browser's types; esbuild bundles it when a page is written.
+  const code = (await compile(project)) || (await compile(join(project, "src", "page", "client")));
   if (code === 0) {
     writeFileSync(`${STAMP}.tmp`, hash);
     renameSync(`${STAMP}.tmp`, STAMP);

@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { resolve } from "node:path";
 import { Command, InvalidArgumentError } from "commander";
 import { formatProgress } from "../model/progress";
 import { createReporter } from "../setup/report";
@@ -13,6 +14,7 @@ interface TrainFlags {
   paper?: boolean;
   resume?: boolean;
   replace?: boolean;
+  from?: string;
   json?: boolean;
   steps?: number;
   preset?: string;
@@ -33,6 +35,7 @@ export function trainCommand(): Command {
     .option("--set <key=value>", "any other option of the configuration, may be given several times", addSetting)
     .option("--config <file>", "JSON file with options of the configuration")
     .option("--paper", "the paper's settings where small trainings differ")
+    .option("--from <file>", "start from the weights of a trained model, a run's model.safetensors")
     .option("--resume", "go on from the run's last checkpoint")
     .option("--replace", "move a run of that name aside");
   addJsonOption(command).action(trainRun);
@@ -40,6 +43,7 @@ export function trainCommand(): Command {
     "train first --steps 1200",
     "train losses --loss pixel=1 --loss perceptual=0.5 --loss adversarial=0.5 --set batchSize=48",
     "train first --steps 1200 --resume",
+    "train second --from runs/first/model.safetensors",
     "train mine --config mine.json --json",
   ]);
 }
@@ -52,7 +56,7 @@ async function trainRun(name: string | undefined, flags: TrainFlags): Promise<vo
     ...(flags.paper ? PAPER_SETTINGS : {}),
     ...(flags.config === undefined ? {} : readConfig(flags.config)),
     ...flags.set,
-    ...defined({ name, preset: flags.preset, steps: flags.steps, seed: flags.seed, losses: flags.loss }),
+    ...defined({ name, preset: flags.preset, steps: flags.steps, seed: flags.seed, losses: flags.loss, initialModel: flags.from === undefined ? undefined : resolve(flags.from) }),
   });
   const reporter = createReporter(process.stderr);
   const signal = interruptSignal();

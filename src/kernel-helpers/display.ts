@@ -27,7 +27,7 @@ export function display(bundle: MimeBundle, options: DisplayOptions = {}): void 
   const data = Object.fromEntries(
     Object.entries(bundle).map(([type, value]) => [type, value instanceof Uint8Array ? Buffer.from(value).toString("base64") : value]),
   );
-  (notebookSink() ?? terminalSink)(data, options);
+  (notebookSink() ?? denoSink() ?? terminalSink)(data, options);
 }
 
 /** Shows Markdown, equations between dollar signs included. */
@@ -52,6 +52,19 @@ function notebookSink(): DisplaySink | undefined {
   const write = jupyter?.lastWriteDisplayData;
   if (!write) return undefined;
   return (data, { id, update = false, metadata = {} }) => write({ data, metadata, transient: id === undefined ? {} : { display_id: id } }, update);
+}
+
+/** Deno's Jupyter kernel sends any message to the front end by a function of its own. */
+interface DenoJupyter {
+  broadcast(type: string, content: { data: MimeBundle; metadata: object; transient: { display_id?: string } }): Promise<void>;
+}
+
+function denoSink(): DisplaySink | undefined {
+  const { Deno: deno } = globalThis as { Deno?: { jupyter?: Partial<DenoJupyter> } };
+  const broadcast = deno?.jupyter?.broadcast;
+  if (!broadcast) return undefined;
+  return (data, { id, update = false, metadata = {} }) =>
+    void broadcast(update ? "update_display_data" : "display_data", { data, metadata, transient: id === undefined ? {} : { display_id: id } });
 }
 
 function terminalSink(data: MimeBundle, { update = false }: DisplayOptions): void {

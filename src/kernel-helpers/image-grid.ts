@@ -21,6 +21,8 @@ export interface ImageGridOptions {
   titles?: readonly string[];
   /** A line left of each row. */
   rowLabels?: readonly string[];
+  /** Text above the images, broken into lines as wide as they are. */
+  caption?: string;
 }
 
 const gap = 4;
@@ -28,6 +30,8 @@ const titleHeight = 18;
 const labelWidth = 120;
 const usualImageWidth = 96;
 const letterHeight = 12;
+const letterWidth = 0.55 * letterHeight;
+const leastCaptionWidth = 420;
 
 /**
  * Images side by side as one PNG. Pixels are enlarged without smoothing, so that each can be seen.
@@ -37,7 +41,7 @@ const letterHeight = 12;
 export async function imageGrid(images: Images, options: ImageGridOptions = {}): Promise<Uint8Array> {
   const { pixels, shape } = await imageBytes(images);
   const [batch, height, width, channels] = shape;
-  const { columns = Math.ceil(Math.sqrt(batch)), scale = Math.max(1, Math.round(usualImageWidth / width)), titles, rowLabels } = options;
+  const { columns = Math.ceil(Math.sqrt(batch)), scale = Math.max(1, Math.round(usualImageWidth / width)), titles, rowLabels, caption = "" } = options;
   const rows = Math.ceil(batch / columns);
   expectWhole("columns", columns);
   expectWhole("scale", scale);
@@ -48,9 +52,12 @@ export async function imageGrid(images: Images, options: ImageGridOptions = {}):
   const [cellWidth, cellHeight] = [width * scale, height * scale];
   const left = rowLabels ? labelWidth : 0;
   const [stepX, stepY] = [cellWidth + gap, cellHeight + gap + (titles ? titleHeight : 0)];
+  const gridWidth = left + gap + Math.max(columns * stepX, caption ? leastCaptionWidth : 0);
+  const captionLines = brokenIntoLines(caption, gridWidth - 2 * gap);
+  const top = captionLines.length * titleHeight;
   const position = (index: number): { left: number; top: number } => ({
     left: left + gap + (index % columns) * stepX,
-    top: gap + Math.floor(index / columns) * stepY,
+    top: top + gap + Math.floor(index / columns) * stepY,
   });
   const size = height * width * channels;
   const cells = await Promise.all(
@@ -62,13 +69,14 @@ export async function imageGrid(images: Images, options: ImageGridOptions = {}):
       ...position(index),
     })),
   );
-  const [gridWidth, gridHeight] = [left + gap + columns * stepX, gap + rows * stepY];
+  const gridHeight = top + gap + rows * stepY;
   const captions = [
+    ...captionLines.map((text, line) => textElement(text, gap, (line + 1) * titleHeight - 4, "start")),
     ...(titles ?? []).map((text, index) => {
       const { left: x, top: y } = position(index);
-      return caption(text, x + cellWidth / 2, y + cellHeight + titleHeight - 5, "middle", cellWidth + gap);
+      return label(text, x + cellWidth / 2, y + cellHeight + titleHeight - 5, "middle", cellWidth + gap);
     }),
-    ...(rowLabels ?? []).map((text, row) => caption(text, labelWidth - 4, gap + row * stepY + cellHeight / 2 + 4, "end", labelWidth - 8)),
+    ...(rowLabels ?? []).map((text, row) => label(text, labelWidth - 4, top + gap + row * stepY + cellHeight / 2 + 4, "end", labelWidth - 8)),
   ];
   const overlay = `<svg xmlns="http://www.w3.org/2000/svg" width="${gridWidth}" height="${gridHeight}">${captions.join("")}</svg>`;
   const background = { width: gridWidth, height: gridHeight, channels: 3 as const, background: "#ffffff" };
@@ -87,7 +95,8 @@ export async function showImageGrid(images: Images, options: ImageGridOptions = 
 export async function imageGridBundle(images: Images, options: ImageGridOptions = {}): Promise<MimeBundle> {
   const [batch, height, width] = images.shape;
   const names = [options.titles, options.rowLabels].flatMap((list) => (list ? [list.join(", ")] : []));
-  return { "image/png": await imageGrid(images, options), "text/plain": [`${batch} images of ${width}x${height} pixels`, ...names].join(": ") };
+  const description = [`${batch} images of ${width}x${height} pixels`, ...names].join(": ");
+  return { "image/png": await imageGrid(images, options), "text/plain": options.caption ? `${options.caption}\n${description}` : description };
 }
 
 async function imageBytes(images: Images): Promise<ImageBytes> {
@@ -106,10 +115,24 @@ async function imageBytes(images: Images): Promise<ImageBytes> {
   return { pixels: new Uint8Array(Uint8ClampedArray.from(values, (value) => (value + 1) * 127.5).buffer), shape };
 }
 
-function caption(text: string, x: number, y: number, anchor: "middle" | "end", width: number): string {
-  const letters = Math.max(1, Math.floor(width / (0.55 * letterHeight)));
-  const shown = text.length > letters ? `${text.slice(0, letters - 1)}…` : text;
-  return `<text x="${x}" y="${y}" text-anchor="${anchor}" font-family="sans-serif" font-size="${letterHeight}" fill="#222222">${escapeHtml(shown)}</text>`;
+function label(text: string, x: number, y: number, anchor: "middle" | "end", width: number): string {
+  const letters = Math.max(1, Math.floor(width / letterWidth));
+  return textElement(text.length > letters ? `${text.slice(0, letters - 1)}…` : text, x, y, anchor);
+}
+
+function textElement(text: string, x: number, y: number, anchor: "start" | "middle" | "end"): string {
+  return `<text x="${x}" y="${y}" text-anchor="${anchor}" font-family="sans-serif" font-size="${letterHeight}" fill="#222222">${escapeHtml(text)}</text>`;
+}
+
+function brokenIntoLines(text: string, width: number): string[] {
+  const letters = Math.floor(width / letterWidth);
+  const lines: string[] = [];
+  for (const word of text.split(" ").filter(Boolean)) {
+    const last = lines.at(-1);
+    if (last !== undefined && last.length + 1 + word.length <= letters) lines[lines.length - 1] = `${last} ${word}`;
+    else lines.push(word);
+  }
+  return lines;
 }
 
 function expectWhole(name: string, value: number): void {

@@ -4,10 +4,13 @@
 export { display, markdown, newDisplayId, type DisplayOptions, type MimeBundle } from "./display";
 export { createLiveDisplay, type LiveContent, type LiveDisplay, type LiveDisplayOptions } from "./live-display";
 export { progressBar, progressBundle, type ProgressBar, type ProgressBarOptions } from "./progress-bar";
+export { watchTraining, type TrainingWatch, type WatchTrainingOptions } from "./watch-training";
 export { showTable, table, type TableOptions, type TableRow, type TableValue } from "./table";
 export { modelSummary, showModelSummary, type ModelSummaryOptions } from "./model-summary";
 export { imageGrid, imageGridBundle, showImageGrid, type ImageBytes, type ImageGridOptions, type Images } from "./image-grid";
 export { escapeHtml } from "./html";
+export { defineRenderer, displayMethod, renderValue, show, type RenderedValue, type Renderer } from "./values/renderers";
+export { learningCurves } from "./values/crossflow-values";
 
 // Figures
 export type { Figure, FigureNumber, Numbers, Trace } from "./figures/figure";

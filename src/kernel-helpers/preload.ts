@@ -12,6 +12,7 @@ import { createCellRegistry } from "./preload/cells";
 import { installCompilation } from "./preload/compilation";
 import { installCompilerOptions } from "./preload/compiler-options";
 import { installInterrupt } from "./preload/interrupt";
+import { installLastValue } from "./preload/last-value";
 import { installModuleResolution } from "./preload/module-resolution";
 import { installProcessEnd } from "./preload/process-end";
 import { installRequests } from "./preload/requests";
@@ -37,6 +38,7 @@ function mendTslab(): void {
   folder.install(tslab);
   cells.install(tslab);
   installCellErrors(tslab, cells);
+  installLastValue(tslab);
   const interrupt = installInterrupt(tslab);
   installAwaitRuntime(tslab, compiler, interrupt.throwIfInterrupted);
   const compilation = installCompilation(tslab, compiler);

@@ -42,6 +42,8 @@ export interface TrainConfig extends TimeOptions {
   trainCount: number;
   /** The network's size: tiny, small, B, L or XL. */
   preset: string;
+  /** File of a trained model (model.safetensors) whose weights a training starts from, and its averages; none where empty. */
+  initialModel: string;
   /** Training steps of the variational autoencoder, when none is cached. */
   encoderSteps: number;
   /** Optimiser steps. */
@@ -56,6 +58,8 @@ export interface TrainConfig extends TimeOptions {
   lossStart: Record<string, number>;
   /** Shift s of the times; 0 for the paper's sqrt(latent size / 4096). */
   timeShift: number;
+  /** Along what F is differentiated: "conditional", eps - z (the paper's), or "marginal", its mean over the training latents of the class given z_t (ours). */
+  velocity: string;
   /** Largest factor t (t - r) / r at which losses on pictures use x_hat. */
   correctionLimit: number;
   /** "muon" (on the matrices of the blocks, AdamW elsewhere) or "adamw". */
@@ -122,6 +126,7 @@ export const TRAIN_OPTIONS: { [Key in keyof TrainConfig]: Option<TrainConfig[Key
   imageSize: { default: 32, unit: "pixels", expected: "a power of two from 16", valid: (size) => Number.isInteger(Math.log2(size)) && size >= 16 },
   trainCount: count(0, "images", 0),
   preset: oneOf<string>("tiny", Object.keys(PRESETS)),
+  initialModel: text("", "a file"),
   encoderSteps: count(1200, "steps"),
   steps: count(1200, "steps"),
   batchSize: count(64, "images"),
@@ -134,6 +139,7 @@ export const TRAIN_OPTIONS: { [Key in keyof TrainConfig]: Option<TrainConfig[Key
   boundaryShare: share(0.2, "share of the samples with r = t"),
   noiseShare: share(0.4, "share of the samples with r = 0"),
   timeShift: rate(1),
+  velocity: oneOf<string>("marginal", ["conditional", "marginal"]),
   correctionLimit: rate(1),
   optimizer: oneOf<string>("muon", ["muon", "adamw"]),
   learningRate: rate(2e-3, "a step"),
@@ -160,7 +166,7 @@ export const TRAIN_OPTIONS: { [Key in keyof TrainConfig]: Option<TrainConfig[Key
  * Settings of the paper (Sec. 3.3 and Table 3) over which small runs differ: the unweighted L1 residual, its optimiser, schedule and average.
  * The batch of 2048 and the 160 epochs are the reader's to afford.
  */
-export const PAPER_SETTINGS: Partial<TrainConfig> = { losses: { "pixel-paper": 1 }, timeShift: 0, minimumTime: 0.01, diagonalShare: 0.5, endShare: 0, boundaryShare: 0, matrixLearningRate: 8e-4, learningRate: 8e-4, emaDecay: 0.9999 };
+export const PAPER_SETTINGS: Partial<TrainConfig> = { losses: { "pixel-paper": 1 }, velocity: "conditional", timeShift: 0, minimumTime: 0.01, diagonalShare: 0.5, endShare: 0, boundaryShare: 0, matrixLearningRate: 8e-4, learningRate: 8e-4, emaDecay: 0.9999 };
 
 /**
  * Completes and checks a configuration.

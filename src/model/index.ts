@@ -16,10 +16,12 @@ export * from "./encoder";
 
 export { latentAt, perSample, sampleTimes, timeShiftFor, velocity, type TimeOptions, type Times } from "./trajectory";
 
+export { latentReference, marginalVelocity, type LatentReference } from "./marginal-velocity";
+
 export { networkConfig, PAPER_SETTINGS, PRESETS, resolveConfig, TRAIN_OPTIONS, type TrainConfig } from "./config";
 export * from "./layers";
 export { initializeParameters, network, parameterShapes, type NetworkConfig } from "./network";
-export { summarize, type LayerSummary, type NetworkSummary } from "./summary";
+export { summarize, SUMMARY_DEFAULTS, type LayerSummary, type NetworkSummary, type SummaryOptions } from "./summary";
 
 export { correctionFactor, objectiveTerms, reconstructionPrediction, residualOf, trajectoryDerivative, type ImageField, type ObjectiveTerms } from "./objective";
 

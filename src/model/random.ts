@@ -17,7 +17,7 @@ export interface RandomStream {
 /** FNV-1a, 32 bits (Fowler, Noll, Vo): spreads a stream's name over its seed. */
 function hashName(name: string): number {
   let hash = 0x811c9dc5;
-  for (const byte of Buffer.from(name)) hash = Math.imul(hash ^ byte, 0x01000193);
+  for (const byte of new TextEncoder().encode(name)) hash = Math.imul(hash ^ byte, 0x01000193);
   return hash >>> 0;
 }
 

@@ -4,10 +4,11 @@ import { compile, type Compiled, type CompileOptions, type StaticArguments } fro
 import { tf } from "./engine/tf";
 import { stopGradient } from "./layers";
 import { lossNamed, type CriticScore, type FeatureLevels, type Terms } from "./losses";
+import { marginalVelocity, type LatentReference } from "./marginal-velocity";
 import { criticLoss, gradientPenalty } from "./losses/adversarial";
 import { network } from "./network";
 import { objectiveTerms, trajectoryDerivative, type Batch, type ImageField } from "./objective";
-import { adamW, clipByGlobalNorm, muon, updateEma } from "./optimizer";
+import { adamW, clipByGlobalNorm, muonTogether, updateEma, type MuonUpdate } from "./optimizer";
 import { adversarialName, takesMuon, type TrainingState } from "./training-state";
 import { latentAt, perSample, velocity } from "./trajectory";
 
@@ -35,6 +36,14 @@ export interface CriticInputs extends Record<string, tf.Tensor> {
 /** Largest translation of the critic's augmentation, as a share of the image's height. */
 export const TRANSLATION_SHARE = 1 / 8;
 
+/** What a step reads and never changes. */
+export interface FrozenParts {
+  /** Features for the perceptual loss. */
+  features?: FeatureLevels;
+  /** The training data's latents, where the configuration's velocity is the marginal one. */
+  reference?: LatentReference;
+}
+
 export type TrainingStep = Compiled<StepInputs, Record<string, tf.Tensor>>;
 
 /**
@@ -42,15 +51,15 @@ export type TrainingStep = Compiled<StepInputs, Record<string, tf.Tensor>>;
  * The variables of the state are updated in place. Statics: `atEnd` and `offDiagonal` (see Times; of each part of the batch), `active` (losses
  * that count, joined by commas) and `critic` (whether the critic learns).
  * @param state what the step updates
- * @param features frozen features for the perceptual loss
+ * @param frozen what the step reads and never changes
  * @returns the compiled step; its outputs are scalars: one a loss, `total`, `gradientNorm`, `residual`, and `critic`
  */
-export function trainingStep(config: TrainConfig, state: TrainingState, features?: FeatureLevels, options: CompileOptions = {}): TrainingStep {
-  const step = (inputs: StepInputs, statics: StaticArguments): Record<string, tf.Tensor> => stepOnce(config, state, features, inputs, statics);
+export function trainingStep(config: TrainConfig, state: TrainingState, frozen: FrozenParts = {}, options: CompileOptions = {}): TrainingStep {
+  const step = (inputs: StepInputs, statics: StaticArguments): Record<string, tf.Tensor> => stepOnce(config, state, frozen, inputs, statics);
   return compile(step, { enabled: config.compile, ...options, name: "the training step" });
 }
 
-function stepOnce(config: TrainConfig, state: TrainingState, features: FeatureLevels | undefined, inputs: StepInputs, statics: StaticArguments): Record<string, tf.Tensor> {
+function stepOnce(config: TrainConfig, state: TrainingState, frozen: FrozenParts, inputs: StepInputs, statics: StaticArguments): Record<string, tf.Tensor> {
   const { parameters } = state.variables;
   const active = String(statics.active).split(",");
   const parts = splitBatch(inputs, config.accumulation);
@@ -59,7 +68,7 @@ function stepOnce(config: TrainConfig, state: TrainingState, features: FeatureLe
   const samples: Terms["samples"][] = [];
   const sums: Record<string, tf.Tensor> = {};
   parts.forEach((part) => {
-    const result = partGradients(config, state, part, { features, active, score: criticPart.score, adversarialShare: criticPart.share, atEnd: Number(statics.atEnd), offDiagonal: Number(statics.offDiagonal) });
+    const result = partGradients(config, state, part, { ...frozen, active, score: criticPart.score, adversarialShare: criticPart.share, atEnd: Number(statics.atEnd), offDiagonal: Number(statics.offDiagonal) });
     for (const [name, value] of Object.entries(result.metrics)) (metrics[name] ??= []).push(value);
     for (const [name, gradient] of Object.entries(result.gradients)) sums[name] = sums[name] ? tf.add(sums[name], gradient) : gradient;
     samples.push(result.samples);
@@ -75,8 +84,7 @@ function stepOnce(config: TrainConfig, state: TrainingState, features: FeatureLe
   return outputs;
 }
 
-interface PartOptions {
-  features?: FeatureLevels;
+interface PartOptions extends FrozenParts {
   active: string[];
   score: CriticScore;
   adversarialShare: tf.Tensor;
@@ -89,7 +97,9 @@ function partGradients(config: TrainConfig, state: TrainingState, part: Batch, o
   const { parameters } = state.variables;
   const field: ImageField = (zT, r, y) => network(state.network, parameters, zT, r, y);
   const imageShape = part.x0.shape.slice(1) as [number, number, number];
-  const dFdt = trajectoryDerivative(field, latentAt(part.z, part.eps, part.t), velocity(part.z, part.eps), part.r, part.y, options.offDiagonal, imageShape);
+  const zT = latentAt(part.z, part.eps, part.t);
+  const tangent = options.reference ? marginalVelocity(zT, part.t, part.y, options.reference) : velocity(part.z, part.eps);
+  const dFdt = trajectoryDerivative(field, zT, tangent, part.r, part.y, options.offDiagonal, imageShape);
   const atEnd = <T extends tf.Tensor>(tensor: T): T => tf.slice(tensor, 0, options.atEnd);
   const metrics: Record<string, tf.Tensor> = {};
   const note = (name: string, value: tf.Tensor): void => void (metrics[name] = tf.keep(stopGradient(value)));
@@ -121,11 +131,15 @@ function partGradients(config: TrainConfig, state: TrainingState, part: Batch, o
 
 function updateNetwork(config: TrainConfig, state: TrainingState, gradients: Record<string, tf.Tensor>, { learningRate, matrixLearningRate, stepCount }: StepInputs): void {
   const { parameters, first, second } = state.variables;
+  const decayOf = (variable: tf.Variable): number => (variable.rank > 1 ? config.weightDecay : 0);
+  const byShape = new Map<string, MuonUpdate[]>();
   for (const [name, variable] of Object.entries(parameters)) {
-    const weightDecay = variable.rank > 1 ? config.weightDecay : 0;
-    if (config.optimizer === "muon" && takesMuon(name, variable.shape)) muon(variable, gradients[name], first[name], matrixLearningRate, { weightDecay });
-    else adamW(variable, gradients[name], first[name], second[name], learningRate, stepCount, { weightDecay });
+    if (config.optimizer === "muon" && takesMuon(name, variable.shape)) {
+      const key = variable.shape.join();
+      byShape.set(key, [...(byShape.get(key) ?? []), { variable, gradient: gradients[name], velocity: first[name] }]);
+    } else adamW(variable, gradients[name], first[name], second[name], learningRate, stepCount, { weightDecay: decayOf(variable) });
   }
+  for (const updates of byShape.values()) muonTogether(updates, matrixLearningRate, { weightDecay: decayOf(updates[0].variable) });
 }
 
 /** The critic as the losses see it (on translated images), and its own step on the samples of the same batch. */

@@ -80,7 +80,7 @@ export function planCompilations(plan: RuntimePlan, { project, cache }: Pick<Set
 function bindingFolder(plan: RuntimePlan, context: Pick<SetupContext, "project" | "cache">): string {
   const { project } = context;
   const hash = createHash("sha256");
-  const ownSources = ["signals-blocked.h", "quiet-loader.cc"].map((name) => nativeSource(project, name));
+  const ownSources = ["signals-blocked.h", "traced-runs.h", "quiet-loader.cc"].map((name) => nativeSource(project, name));
   const headersManifest = join(project, "node_modules", "node-api-headers", "package.json");
   for (const file of [headersManifest, ...ownSources, ...packageSources(project)]) hash.update(readFileSync(file)).update("\0");
   // Where the project lies doesn't change the outcome; where the cache lies does (rpath).

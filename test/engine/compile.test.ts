@@ -60,9 +60,14 @@ describe("compile", () => {
 
   it("names what can not be compiled, and leaves the engine usable", { skip: !native }, () => {
     let draw = 0;
+    // These values still wait in JavaScript when they are read.
+    const [fresh, table] = [tf.variable(tf.scalar(2)), tf.scalar(3)];
     const faults: [string, (x: tf.Tensor) => tf.Tensor, RegExp][] = [
       ["constant", (x) => tf.add(x, draw++), /constant that changed.*pass it as an input/],
       ["reading", (x) => tf.mul(x, tf.square(x).dataSync()[0]), /can not read a tensor's values/],
+      ["reading an input", (x) => tf.mul(x, x.dataSync()[0]), /can not read a tensor's values/],
+      ["reading a variable", (x) => tf.mul(x, fresh.dataSync()[0]), /can not read a tensor's values/],
+      ["reading a table", (x) => tf.mul(x, table.arraySync()), /can not read a tensor's values/],
       ["shape", (x) => tf.unique(x).values, /shape of its result depends on values|can not read/],
       ["branch", (x) => (draw++ % 2 ? tf.exp(x) : tf.sin(x)), /same work in every call/],
       ["exception", () => assert.fail("mine"), /mine/],
@@ -72,6 +77,7 @@ describe("compile", () => {
       assert.throws(() => [1, 2].forEach((value) => faulty({ x: tf.tensor1d([value]) })), message, name);
       assert.deepEqual(values(tf.add(tf.scalar(1), 2)), [3], `the engine works after: ${name}`);
     }
+    assert.deepEqual([values(fresh), values(table)], [[2], [3]], "reading works again outside");
     let captured = tf.scalar(1);
     const capturing = compile(({ x }: { x: tf.Tensor }) => ({ y: tf.mul(x, captured) }));
     capturing({ x: tf.scalar(1) });

@@ -194,6 +194,36 @@ describe("the notebook kernel", () => {
     assert.equal(outputs.length, 3);
   });
 
+  test("a cell's last value is shown in the form that says most of it, before the cell ends", async () => {
+    const { outputs } = await kernel.execute(`import { lineChart as chartOf } from "crossflow/kernel";\nchartOf({ name: "a", y: [1, 2] }, { title: "Curve" })`);
+    assert.equal(outputs.length, 1, JSON.stringify(outputs).slice(0, 500));
+    assert.ok(outputs[0].output_type === "display_data" && "application/vnd.plotly.v1+json" in outputs[0].data && "image/png" in outputs[0].data);
+    assert.equal(await run("({ plain: 1 })"), "{ plain: 1 }\n");
+    const broken = await kernel.execute(`({ name: "x", [Symbol.for("Jupyter.display")]() { throw new Error("no picture"); } })`);
+    assert.equal(broken.status, "ok");
+    assert.match(printed(broken), /name: 'x'[^]*no picture/);
+  });
+
+  test("the stop button ends a training within 2 s, and the next cell goes on from there", { timeout: 120_000 }, async () => {
+    const training = (steps: number, existing: string): string =>
+      `for await (const event of watchTraining((watch) => train({ name: "stopped", trainCount: 64, batchSize: 8, steps: ${steps}, losses: { pixel: 1 }, sampleEvery: 0 }, { ...watch, existing: "${existing}", runsFolder: ${JSON.stringify(folder)} }))) {\n` +
+      `  trained.push(event.step);\n  if (trained.length === 5) console.log("five");\n  if (trained.length === stopAt) break;\n}`;
+    await run(`import { train } from "crossflow";\nimport { watchTraining } from "crossflow/kernel";\nconst trained: number[] = [];\nlet stopAt = Infinity;`);
+    const { execution, seconds } = await interrupted(training(1000, "replace"));
+    assert.match(errorText(execution), /^Interrupted/);
+    assert.ok(seconds < 2, `${seconds} s`);
+    const displays = execution.outputs.filter(({ output_type }) => output_type === "display_data");
+    assert.equal(displays.length, 2, "a bar and a chart, in their last state");
+    const done = Number(await run("trained.at(-1)"));
+    assert.ok(done >= 5);
+    await run("stopAt = trained.length + 2;");
+    await run(training(1000, "resume"));
+    const [first, second] = JSON.parse((await run("JSON.stringify(trained.slice(-2))")).trim());
+    // The step that the interrupt met was trained and saved, though the loop never saw it.
+    assert.ok(first === done + 1 || first === done + 2, `${done}, then ${first}`);
+    assert.equal(second, first + 1);
+  });
+
   test("the kernel names its language and version", async () => {
     const { language_info: language } = (await kernel.information()) as { language_info: { name: string; version: string } };
     assert.deepEqual([language.name, language.version], ["typescript", "5.0.4"]);

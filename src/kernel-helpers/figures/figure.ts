@@ -55,7 +55,7 @@ export interface FigureAxis {
 export interface Figure {
   data: Trace[];
   layout: {
-    title: { text: string };
+    title: { text: string; font?: { size: number } };
     xaxis: FigureAxis;
     yaxis: FigureAxis;
     /** Pixels. */

@@ -5,6 +5,7 @@ import { describeFigure } from "./describe";
 import type { Figure } from "./figure";
 import { figureBundle, figureMetadata } from "./show-figure";
 import { figurePng } from "./static-figure";
+import { thinned } from "./thinned";
 
 export interface LiveChartOptions extends ChartOptions {
   /** Shortest time between two drawings. Default 1000 ms: drawing takes time from the training. */
@@ -16,9 +17,9 @@ export interface LiveChartOptions extends ChartOptions {
 export interface LiveChart {
   /** Adds a point to each named series at `x`, e.g. `add(step, { loss: 0.3 })`; new names start new lines. */
   add(x: number, values: Record<string, number>): void;
-  /** The chart as it is now. */
+  /** The chart as it is now; long lines keep their extremes, not every point. */
   figure(): Figure;
-  /** Puts the finished interactive figure in the picture's place. Call it when nothing more comes, also after an error. */
+  /** Puts the finished interactive figure in the picture's place. Call it when nothing more comes, also after an error. Without any point it shows nothing. */
   finish(): Promise<void>;
 }
 
@@ -29,7 +30,7 @@ export interface LiveChart {
 export function liveChart(options: LiveChartOptions = {}): LiveChart {
   const { minimumIntervalMilliseconds = 1000, show = display, ...chart } = options;
   const series = new Map<string, { x: number[]; y: number[] }>();
-  const figure = (): Figure => lineChart([...series].map(([name, points]) => ({ name, ...points })), chart);
+  const figure = (): Figure => lineChart([...series].map(([name, { x, y }]) => ({ name, ...thinned(x, y) })), chart);
   const { width = 720, height = 420 } = chart;
   const metadata = { "image/png": { width, height } };
   let shown = false;
@@ -56,6 +57,7 @@ export function liveChart(options: LiveChartOptions = {}): LiveChart {
     },
     figure,
     async finish() {
+      if (series.size === 0) return;
       await live.flush();
       const last = figure();
       show(await figureBundle(last), { id: live.id, update: shown, metadata: figureMetadata(last) });

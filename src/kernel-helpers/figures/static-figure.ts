@@ -42,7 +42,7 @@ function chartOption({ data, layout }: Figure): EChartsOption {
     animation: false,
     backgroundColor: layout.paper_bgcolor,
     textStyle: { fontFamily: layout.font.family, fontSize: layout.font.size },
-    title: { text: layout.title.text, left: "center", top: 4, textStyle: { fontSize: 16, fontWeight: "normal" } },
+    title: { text: layout.title.text, left: "center", top: 4, textStyle: { fontSize: layout.title.font?.size ?? 16, fontWeight: "normal" } },
     legend: layout.showlegend ? { top: 34, itemWidth: hasLines ? 36 : 12, data: data.flatMap((trace) => (trace.type === "heatmap" ? [] : [trace.name])) } : { show: false },
     grid: { left: 72, right: heatMap ? 110 : 28, top: layout.showlegend ? 70 : 44, bottom: 58 },
     xAxis: axisOption(layout.xaxis, { categories: heatMap?.x ?? (isHistogram ? undefined : bars[0]?.x), nameGap: 32 }),

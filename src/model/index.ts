@@ -4,12 +4,15 @@ export { randomStream, type RandomStream } from "./random";
 export { interruptSignal, InterruptedError } from "./interrupt";
 export { createProgress, formatDuration, formatProgress, type LongRunOptions, type ProgressEvent } from "./progress";
 export { projectRoot } from "./files";
-export { readSafetensors, writeSafetensors } from "./safetensors";
+export { openSafetensors, openShardedSafetensors, readSafetensors, writeSafetensors, type OpenSafetensors } from "./safetensors";
+export { convertWeights, loadWeights } from "./weights/load";
+export { PRETRAINED_NETWORKS, type PretrainedNetwork } from "./weights/networks";
+export { openWeights, type WeightsFile } from "./weights/weights-file";
 
 export * from "./data";
 
 export { reconstructionPsnr } from "./encoder/quality";
-export { cachedLatents, encodeDataset, loadEncoder, trainEncoder, VAE_DEFAULTS, type Encoder, type EncoderOptions } from "./encoder";
+export * from "./encoder";
 
 export { latentAt, perSample, sampleTimes, timeShiftFor, velocity, type TimeOptions, type Times } from "./trajectory";
 

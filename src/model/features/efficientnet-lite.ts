@@ -176,7 +176,7 @@ export async function loadEfficientNetLite(variant: EfficientNetLiteVariant, opt
     throw new Error(`EfficientNet-Lite: embeddingLevel must be a whole number from 0 (stem) to ${HEAD_LEVEL} (head), not ${embeddingLevel}.`);
   }
   const path = findWeights(PUBLISHED[variant], options.path);
-  const parameters = foldBatchNorms(variant, path, readPytorchCheckpoint(path));
+  const parameters = efficientNetLiteParameters(variant, path);
   const digest = createHash("sha256").update(fs.readFileSync(path)).digest("hex").slice(0, 16);
   const at = (images: tf.Tensor4D): tf.Tensor4D => resizeImages(images, [inputSize, inputSize], resize);
   return {
@@ -188,6 +188,16 @@ export async function loadEfficientNetLite(variant: EfficientNetLiteVariant, opt
     embedding: (images) => tf.tidy(() => efficientNetLite(variant, parameters, at(images), [embeddingLevel])[0].mean<tf.Tensor2D>([1, 2])),
     dispose: () => tf.dispose(parameters),
   };
+}
+
+/**
+ * The weights that {@link efficientNetLite} takes, batch norms folded in; the caller disposes of them.
+ * @param path a weights file in place of the cache folder's
+ * @throws Error if the weights file is absent (saying how to get it) or is not that network's
+ */
+export function efficientNetLiteParameters(variant: EfficientNetLiteVariant, path?: string): Parameters {
+  const file = findWeights(PUBLISHED[variant], path);
+  return foldBatchNorms(variant, file, readPytorchCheckpoint(file));
 }
 
 /** Channels of a level: the length of its last convolution's bias. */

@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { resolve } from "node:path";
 import { Command, InvalidArgumentError } from "commander";
 import { formatProgress } from "../model/progress";
 import { createReporter } from "../setup/report";
@@ -13,6 +14,7 @@ interface TrainFlags {
   paper?: boolean;
   resume?: boolean;
   replace?: boolean;
+  from?: string;
   json?: boolean;
   steps?: number;
   preset?: string;
@@ -33,6 +35,7 @@ export function trainCommand(): Command {
     .option("--set <key=value>", "any other option of the configuration, may be given several times", addSetting)
     .option("--config <file>", "JSON file with options of the configuration")
     .option("--paper", "the paper's settings where small trainings differ")
+    .option("--from <file>", "start from the weights of a trained model, a run's model.safetensors")
     .option("--resume", "go on from the run's last checkpoint")
     .option("--replace", "move a run of that name aside");
   addJsonOption(command).action(trainRun);
@@ -40,6 +43,7 @@ export function trainCommand(): Command {
     "train first --steps 1200",
     "train losses --loss pixel=1 --loss perceptual=0.5 --loss adversarial=0.5 --set batchSize=48",
     "train first --steps 1200 --resume",
+    "train second --from runs/first/model.safetensors",
     "train mine --config mine.json --json",
   ]);
 }
@@ -52,17 +56,20 @@ async function trainRun(name: string | undefined, flags: TrainFlags): Promise<vo
     ...(flags.paper ? PAPER_SETTINGS : {}),
     ...(flags.config === undefined ? {} : readConfig(flags.config)),
     ...flags.set,
-    ...defined({ name, preset: flags.preset, steps: flags.steps, seed: flags.seed, losses: flags.loss }),
+    ...defined({ name, preset: flags.preset, steps: flags.steps, seed: flags.seed, losses: flags.loss, initialModel: flags.from === undefined ? undefined : resolve(flags.from) }),
   });
   const reporter = createReporter(process.stderr);
   const signal = interruptSignal();
   const run = runPaths(config.name);
   const every = Math.max(1, Math.round(config.steps / LINES));
   let last: StepEvent | undefined;
+  const spent = { seconds: 0, dataSeconds: 0 };
   try {
     const existing = flags.resume ? "resume" : flags.replace ? "replace" : "fail";
     for await (const event of train(config, { signal, existing, onProgress: (progress) => reporter.update(formatProgress(progress)) })) {
       last = event;
+      spent.seconds += event.seconds;
+      spent.dataSeconds += event.dataSeconds;
       const progress = formatProgress({ label: "training", done: event.step, total: event.steps, elapsedSeconds: event.elapsedSeconds, secondsLeft: event.secondsLeft });
       if (event.step % every === 0 || event.step === event.steps) reporter.line(`${progress}  ${describeLosses(event)}`);
       else reporter.update(progress);
@@ -71,9 +78,10 @@ async function trainRun(name: string | undefined, flags: TrainFlags): Promise<vo
     if (!signal.aborted) throw error;
     throw new CommandError(`Interrupted after step ${last?.step ?? 0}. The checkpoint is kept: the same command with --resume goes on from there.`, EXIT.interrupted, { cause: error });
   }
-  const result = { run: run.folder, model: run.modelFile, steps: last?.step ?? config.steps, seconds: last?.elapsedSeconds, losses: last?.losses };
+  const dataShare = spent.seconds > 0 ? spent.dataSeconds / spent.seconds : 0;
+  const result = { run: run.folder, model: run.modelFile, steps: last?.step ?? config.steps, seconds: last?.elapsedSeconds, dataShare, losses: last?.losses };
   if (flags.json) console.log(JSON.stringify({ ok: true, ...result }, null, 2));
-  else console.log(formatTable([["run", run.folder], ["model", run.modelFile], ["metrics", run.metricsFile], ["samples", run.samples]]));
+  else console.log(formatTable([["run", run.folder], ["model", run.modelFile], ["metrics", run.metricsFile], ["samples", run.samples], ["data", `${(100 * dataShare).toFixed(1)} % of the steps' time`]]));
 }
 
 function describeLosses({ losses }: StepEvent): string {

@@ -70,7 +70,7 @@ interface Pending {
 
 const delimiter = Buffer.from("<IDS|MSG>");
 const protocolVersion = "5.3";
-const infoTimeoutMilliseconds = 1000;
+const infoPeriodMilliseconds = 100;
 const shutdownTimeoutMilliseconds = 3000;
 /** Time in which an interrupted cell has to end before the kernel is taken for hung. */
 const interruptTimeoutMilliseconds = 10_000;
@@ -183,17 +183,19 @@ export async function openKernel(options: KernelOptions = {}): Promise<KernelCon
   };
 
   const limit = Date.now() + startTimeoutSeconds * 1000;
-  // Until its first answer arrives whole, the kernel may not be up and the subscription not be known to it: ask again.
+  // Until the kernel knows of the subscription, its answers lack their "idle": ask again until one has come whole.
+  const asked: ReturnType<typeof request>[] = [];
   for (;;) {
     if (ended) throw ended;
-    const { id, done } = request("kernel_info_request", {});
-    if (await Promise.race([done.then(() => true), delay(infoTimeoutMilliseconds, false, { ref: false })])) break;
-    pending.delete(id);
+    asked.push(request("kernel_info_request", {}));
+    const answers = asked.map(({ done }) => done.then(() => true));
+    if (await Promise.race([...answers, delay(infoPeriodMilliseconds, false, { ref: false })])) break;
     if (Date.now() > limit) {
       child.kill("SIGKILL");
       throw new Error(`The kernel did not answer within ${startTimeoutSeconds} s.${said()}`);
     }
   }
+  for (const { id } of asked) pending.delete(id);
 
   return {
     processId: child.pid ?? 0,

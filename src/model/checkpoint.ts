@@ -4,7 +4,8 @@ import { join } from "node:path";
 import type { TrainConfig } from "./config";
 import { tf } from "./engine/tf";
 import { describeFileError, writeFileAtomic } from "./files";
-import { assertSameParameters } from "./model";
+import { assertSameParameters, disposeModel, loadModel } from "./model";
+import type { NetworkConfig } from "./network";
 import { float32Values, readSafetensors, writeSafetensors, type SafetensorsTensor } from "./safetensors";
 import { STREAM_NAMES, type StreamName, type TrainingState } from "./training-state";
 
@@ -101,4 +102,27 @@ export async function restoreCheckpoint(folder: string, state: TrainingState): P
   state.step = record.step;
   state.criticSteps = record.criticSteps;
   return record;
+}
+
+/**
+ * Starts a training from a trained model: its weights become the weights and the averages. The optimiser's moments and the critic start anew.
+ * The model may have been trained on other data with another encoder, as long as all sizes agree: the training then adapts it.
+ * @param file a model.safetensors that saveModel() wrote
+ * @param state made by createTrainingState(), not yet trained
+ * @throws Error when the file is missing, damaged or no model, or listing every size in which the model's network differs from the state's
+ */
+export async function startFromModel(file: string, state: TrainingState): Promise<void> {
+  const model = await loadModel(file);
+  try {
+    const differing = (Object.keys(state.network) as (keyof NetworkConfig)[]).filter((key) => model.network[key] !== state.network[key]);
+    if (differing.length > 0) {
+      const list = differing.map((key) => `${key} (${model.network[key]} there, ${state.network[key]} here)`).join(", ");
+      throw new Error(`the model ${file} does not fit this training: ${list}. Choose the preset and data it was trained with, or train without it`);
+    }
+    for (const group of [state.variables.parameters, state.variables.average]) {
+      for (const [name, variable] of Object.entries(group)) tf.tidy(() => variable.assign(tf.add(model.parameters[name], 0)));
+    }
+  } finally {
+    disposeModel(model);
+  }
 }

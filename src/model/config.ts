@@ -42,6 +42,8 @@ export interface TrainConfig extends TimeOptions {
   trainCount: number;
   /** The network's size: tiny, small, B, L or XL. */
   preset: string;
+  /** File of a trained model (model.safetensors) whose weights a training starts from, and its averages; none where empty. */
+  initialModel: string;
   /** Training steps of the variational autoencoder, when none is cached. */
   encoderSteps: number;
   /** Optimiser steps. */
@@ -124,6 +126,7 @@ export const TRAIN_OPTIONS: { [Key in keyof TrainConfig]: Option<TrainConfig[Key
   imageSize: { default: 32, unit: "pixels", expected: "a power of two from 16", valid: (size) => Number.isInteger(Math.log2(size)) && size >= 16 },
   trainCount: count(0, "images", 0),
   preset: oneOf<string>("tiny", Object.keys(PRESETS)),
+  initialModel: text("", "a file"),
   encoderSteps: count(1200, "steps"),
   steps: count(1200, "steps"),
   batchSize: count(64, "images"),

@@ -60,10 +60,15 @@ export async function loadResources(config: TrainConfig, options: ResourceOption
   const { dataFolder = join(projectRoot(), "data") } = options;
   const { train, test } = await loadDataset(datasetConfig(config, dataFolder), options);
   const encoder = await encoderFor(config, train, options);
-  const latents = await cachedLatents(encoder, train, dataFolder, options);
-  const network = networkConfig(config.preset, { imageSize: config.imageSize, latentSize: encoder.latentSize, latentChannels: encoder.latentChannels, classes: train.classes.length });
-  const perceptual = (config.losses.perceptual ?? 0) > 0 ? await loadEfficientNetLite("lite0", { inputSize: config.perceptualSize }) : undefined;
-  return { train, test, encoder, latents, network, perceptual };
+  try {
+    const latents = await cachedLatents(encoder, train, dataFolder, options);
+    const network = networkConfig(config.preset, { imageSize: config.imageSize, latentSize: encoder.latentSize, latentChannels: encoder.latentChannels, classes: train.classes.length });
+    const perceptual = (config.losses.perceptual ?? 0) > 0 ? await loadEfficientNetLite("lite0", { inputSize: config.perceptualSize }) : undefined;
+    return { train, test, encoder, latents, network, perceptual };
+  } catch (error) {
+    encoder.dispose();
+    throw error;
+  }
 }
 
 /** Frees the tensors of the resources. */

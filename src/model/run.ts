@@ -3,7 +3,7 @@ import { appendFile, mkdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { TrainConfig } from "./config";
 import { latestCheckpoint, readCheckpointRecord } from "./checkpoint";
-import { projectRoot, writeFileAtomic } from "./files";
+import { describeFileError, projectRoot, writeFileAtomic } from "./files";
 
 /** The folder of a training: config.json, metrics.jsonl, checkpoints/, samples/ and, once it is finished, model.safetensors. */
 export interface Run {
@@ -27,33 +27,48 @@ export function runPaths(name: string, runsFolder: string = join(projectRoot(), 
 // What may differ between a run and the training that goes on with it.
 const MAY_CHANGE: (keyof TrainConfig)[] = ["checkpointEvery", "sampleEvery", "compile"];
 
+/** What there is of a run before a training begins. */
+export interface FoundRun {
+  run: Run;
+  /** Folder of the checkpoint to go on from, where there is one. */
+  checkpoint?: string;
+}
+
 /**
- * Opens a run's folder for a training.
- * @returns the folder's paths, and the checkpoint to go on from where there is one
+ * Looks whether a training may use a run's name; changes nothing. A run without checkpoint, metrics and model, left by a training that
+ * failed before its first step, counts as none.
  * @throws Error when the run exists and `existing` is "fail", or its configuration differs from the one to go on with
  */
-export async function openRun(config: TrainConfig, existing: ExistingRun, runsFolder?: string): Promise<{ run: Run; checkpoint?: string }> {
+export function findRun(config: TrainConfig, existing: ExistingRun, runsFolder?: string): FoundRun {
   const run = runPaths(config.name, runsFolder);
-  let checkpoint: string | undefined;
-  if (existsSync(run.configFile)) {
-    if (existing === "fail") throw new Error(`there is a run "${config.name}" in ${run.folder}: go on with it (resume), move it aside (replace), or choose another name`);
-    if (existing === "replace") {
-      await rm(`${run.folder}.previous`, { recursive: true, force: true });
-      await rename(run.folder, `${run.folder}.previous`);
-    } else checkpoint = latestCheckpoint(run.checkpoints);
+  if (existing === "fail" && holdsResults(run)) throw new Error(`there is a run "${config.name}" in ${run.folder}: go on with it (resume), move it aside (replace), or choose another name`);
+  const checkpoint = existing === "resume" ? latestCheckpoint(run.checkpoints) : undefined;
+  if (!checkpoint) return { run };
+  const { config: saved, step } = readCheckpointRecord(checkpoint);
+  const changed = (Object.keys(config) as (keyof TrainConfig)[]).filter((key) => !MAY_CHANGE.includes(key) && JSON.stringify(config[key]) !== JSON.stringify(saved[key]));
+  if (changed.length > 0) {
+    const list = changed.map((key) => `${key} (${JSON.stringify(saved[key])} there, ${JSON.stringify(config[key])} here)`).join(", ");
+    throw new Error(`run "${config.name}" can not go on from step ${step} with another configuration: ${list}. Use the run's own, or choose another name`);
   }
-  if (checkpoint) {
-    const { config: saved, step } = readCheckpointRecord(checkpoint);
-    const changed = (Object.keys(config) as (keyof TrainConfig)[]).filter((key) => !MAY_CHANGE.includes(key) && JSON.stringify(config[key]) !== JSON.stringify(saved[key]));
-    if (changed.length > 0) {
-      const list = changed.map((key) => `${key} (${JSON.stringify(saved[key])} there, ${JSON.stringify(config[key])} here)`).join(", ");
-      throw new Error(`run "${config.name}" can not go on from step ${step} with another configuration: ${list}. Use the run's own, or choose another name`);
-    }
-    await keepMetricsBefore(run.metricsFile, step);
-  } else if (existing === "resume") await rm(run.metricsFile, { force: true });
+  return { run, checkpoint };
+}
+
+/**
+ * Makes a run's folder ready for a training: what is not gone on with is moved aside, and metrics of steps to be trained again are dropped.
+ * Called when all that the training stands on is there, so that a training that can not begin leaves no folder.
+ */
+export async function openRun(config: TrainConfig, { run, checkpoint }: FoundRun): Promise<void> {
+  if (checkpoint) await keepMetricsBefore(run.metricsFile, readCheckpointRecord(checkpoint).step);
+  else if (holdsResults(run)) {
+    await rm(`${run.folder}.previous`, { recursive: true, force: true });
+    await rename(run.folder, `${run.folder}.previous`);
+  }
   await mkdir(run.samples, { recursive: true });
   await writeFileAtomic(run.configFile, `${JSON.stringify(config, null, 2)}\n`);
-  return { run, checkpoint };
+}
+
+function holdsResults(run: Run): boolean {
+  return latestCheckpoint(run.checkpoints) !== undefined || existsSync(run.modelFile) || readMetrics(run.metricsFile).length > 0;
 }
 
 /** Drops the lines of steps that will be trained again. */
@@ -62,9 +77,11 @@ async function keepMetricsBefore(file: string, step: number): Promise<void> {
   await writeFileAtomic(file, kept.map((row) => `${JSON.stringify(row)}\n`).join(""));
 }
 
-/** Adds one step's numbers to a run's metrics.jsonl. */
+/** Adds one step's numbers to a run's metrics.jsonl. @throws Error naming the file when the disk refuses */
 export async function appendMetrics(file: string, row: Record<string, unknown>): Promise<void> {
-  await appendFile(file, `${JSON.stringify(row)}\n`);
+  await appendFile(file, `${JSON.stringify(row)}\n`).catch((error: unknown) => {
+    throw new Error(`the metrics could not be written to ${file}: ${describeFileError(error)}`, { cause: error });
+  });
 }
 
 /** The numbers of all steps of a run, oldest first; a last line that was cut off is left out. */

@@ -1,4 +1,5 @@
 import { headChannels, hiddenWidth, parameterShapes, type NetworkConfig } from "./network";
+import { takesMuon } from "./training-state";
 
 /** One row of a network's summary: a layer, or a group of equal ones. */
 export interface LayerSummary {
@@ -21,19 +22,31 @@ export interface NetworkSummary {
   trainingFlops: number;
   /** Weights alone, at 4 bytes a number. */
   weightBytes: number;
-  /** Weights, gradients, two moments and the average. */
-  stateBytes: number;
-  /** Activations that a training step holds for one image; a step needs stateBytes + batch size times this. */
+  /** What a training holds of the network from step to step, by the groups of its state; Muon has no second moments. The gradients of a step add weightBytes. */
+  stateBytes: { parameters: number; average: number; first: number; second: number };
+  /** Activations that the backward pass needs, for one image: the least that a step holds. Run operation by operation it holds every intermediate result, about five times as much. */
   activationBytesPerImage: number;
 }
 
+export interface SummaryOptions {
+  /** Share of the batch with r < t. */
+  offDiagonalShare: number;
+  /** The training's optimiser: "muon" or "adamw". */
+  optimizer: string;
+}
+
+/** As trainings do by default. */
+export const SUMMARY_DEFAULTS: SummaryOptions = { offDiagonalShare: 0.5, optimizer: "muon" };
+
 const BYTES = 4;
+
+const sizeOf = (shape: readonly number[]): number => shape.reduce((product, size) => product * size, 1);
 
 /**
  * What a network consists of and costs, computed from its shapes alone: nothing is allocated, so that XL can be looked at on a laptop.
- * @param offDiagonalShare share of the batch with r < t
  */
-export function summarize(config: NetworkConfig, offDiagonalShare = 0.5): NetworkSummary {
+export function summarize(config: NetworkConfig, options: Partial<SummaryOptions> = {}): NetworkSummary {
+  const { offDiagonalShare, optimizer } = { ...SUMMARY_DEFAULTS, ...options };
   const shapes = parameterShapes(config);
   const { width, depth, heads, latentSize, patchSize, imageSize } = config;
   const side = latentSize / patchSize;
@@ -42,7 +55,7 @@ export function summarize(config: NetworkConfig, offDiagonalShare = 0.5): Networ
   const parametersOf = (prefix: string): number =>
     Object.entries(shapes)
       .filter(([name]) => name === prefix || name.startsWith(`${prefix}.`))
-      .reduce((sum, [, { shape }]) => sum + shape.reduce((product, size) => product * size, 1), 0);
+      .reduce((sum, [, { shape }]) => sum + sizeOf(shape), 0);
   const matrixFlops = (prefix: string, rows: number): number =>
     Object.entries(shapes)
       .filter(([name, { shape }]) => name.startsWith(`${prefix}.`) && shape.length === 2)
@@ -64,12 +77,23 @@ export function summarize(config: NetworkConfig, offDiagonalShare = 0.5): Networ
   const sum = (key: "parameters" | "flops" | "activations"): number => layers.reduce((total, layer) => total + layer[key], 0);
   const parameters = sum("parameters");
   const flops = sum("flops");
-  return { layers, parameters, flops, trainingFlops: Math.round(flops * (3 + 2 * offDiagonalShare)), weightBytes: BYTES * parameters, stateBytes: 5 * BYTES * parameters, activationBytesPerImage: BYTES * sum("activations") };
+  const withSecondMoment = Object.entries(shapes).filter(([name, { shape }]) => optimizer === "adamw" || !takesMuon(name, shape));
+  const second = BYTES * withSecondMoment.reduce((total, [, { shape }]) => total + sizeOf(shape), 0);
+  const weightBytes = BYTES * parameters;
+  return {
+    layers,
+    parameters,
+    flops,
+    trainingFlops: Math.round(flops * (3 + 2 * offDiagonalShare)),
+    weightBytes,
+    stateBytes: { parameters: weightBytes, average: weightBytes, first: weightBytes, second },
+    activationBytesPerImage: BYTES * sum("activations"),
+  };
 }
 
 function convolutionHeadLayers(config: NetworkConfig, shapes: ReturnType<typeof parameterShapes>, side: number, parametersOf: (prefix: string) => number): LayerSummary[] {
   const channels = headChannels(config);
-  const convolutionFlops = (name: string, resolution: number): number => 2 * resolution * resolution * (shapes[`${name}.weight`]?.shape ?? [0]).reduce((product, size) => product * size, 1);
+  const convolutionFlops = (name: string, resolution: number): number => 2 * resolution * resolution * sizeOf(shapes[`${name}.weight`]?.shape ?? [0]);
   const first = 2 * config.latentSize;
   const layers: LayerSummary[] = [{ layer: "head.tokens", output: [first, first, channels[0]], parameters: parametersOf("head.tokens"), flops: 2 * side * side * config.width * (2 * config.patchSize) ** 2 * channels[0], activations: first * first * channels[0] }];
   channels.forEach((count, stage) => {
@@ -81,4 +105,42 @@ function convolutionHeadLayers(config: NetworkConfig, shapes: ReturnType<typeof 
   const last = config.imageSize;
   layers.push({ layer: "head.image", output: [last, last, 3], parameters: parametersOf("head.image"), flops: convolutionFlops("head.image", last), activations: last * last * channels[channels.length - 1] * 2 });
   return layers;
+}
+
+export interface MemoryPlanOptions {
+  /** Images a step. */
+  batchSize: number;
+  /** As if each block kept its input alone and were computed again in the backward pass, one block at a time; trainings keep everything. */
+  recomputeActivations: boolean;
+  /** The training's optimiser: "muon" or "adamw". */
+  optimizer: string;
+}
+
+export const MEMORY_PLAN_DEFAULTS: MemoryPlanOptions = { batchSize: 64, recomputeActivations: false, optimizer: SUMMARY_DEFAULTS.optimizer };
+
+/** What a training step with the pixel loss needs in memory, bytes. */
+export interface MemoryPlan {
+  parameters: number;
+  gradients: number;
+  /** Moments. */
+  optimizer: number;
+  average: number;
+  /** What the backward pass needs of the forward pass. The Jacobian-vector product comes before, holds the values and tangents of one layer at a time, and needs less. */
+  activations: number;
+  total: number;
+}
+
+/**
+ * What a training step needs in memory, computed from shapes alone: a lower bound, to which come the engine's own memory, the intermediate results
+ * that it has not freed yet, and with those losses the perceptual network and the critic.
+ */
+export function memoryPlan(config: NetworkConfig, options: Partial<MemoryPlanOptions> = {}): MemoryPlan {
+  const { batchSize, recomputeActivations, optimizer } = { ...MEMORY_PLAN_DEFAULTS, ...options };
+  const { layers, weightBytes, stateBytes, activationBytesPerImage } = summarize(config, { optimizer });
+  const blocks = layers.filter(({ layer }) => layer.startsWith("blocks."));
+  const bytesOfBlocks = BYTES * blocks.reduce((sum, { activations }) => sum + activations, 0);
+  const inputs = BYTES * config.depth * sizeOf(blocks[0].output);
+  const perImage = recomputeActivations ? activationBytesPerImage - bytesOfBlocks + inputs + bytesOfBlocks / config.depth : activationBytesPerImage;
+  const plan = { parameters: weightBytes, gradients: weightBytes, optimizer: stateBytes.first + stateBytes.second, average: stateBytes.average, activations: batchSize * perImage };
+  return { ...plan, total: Object.values(plan).reduce((sum, bytes) => sum + bytes, 0) };
 }

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { restoreCheckpoint, saveCheckpoint } from "./checkpoint";
+import { restoreCheckpoint, saveCheckpoint, startFromModel } from "./checkpoint";
 import { resolveConfig, resolvedTimeShift, type TrainConfig } from "./config";
 import { epochBatches, imageBatch, imagesToPixels } from "./data";
 import { tf } from "./engine/tf";
@@ -12,7 +12,7 @@ import { emaDecayAt, learningRateAt } from "./optimizer";
 import { createProgress, type ProgressListener } from "./progress";
 import { randomStream, type RandomStream } from "./random";
 import { disposeResources, loadResources, type Resources } from "./resources";
-import { appendMetrics, openRun, type ExistingRun } from "./run";
+import { appendMetrics, findRun, openRun, type ExistingRun } from "./run";
 import { sample } from "./sampler";
 import { adversarialName, createTrainingState, disposeTrainingState, type StreamName, type TrainingState } from "./training-state";
 import { trainingStep, TRANSLATION_SHARE, type CriticInputs, type StepInputs, type TrainingStep } from "./training-step";
@@ -76,7 +76,8 @@ export async function* train(given: Partial<TrainConfig>, options: TrainOptions 
   const adversarial = adversarialName(config);
   const signal = options.signal ?? interruptSignal();
   signal.throwIfAborted();
-  const { run, checkpoint } = await openRun(config, options.existing ?? "fail", options.runsFolder);
+  const found = findRun(config, options.existing ?? "fail", options.runsFolder);
+  const { run, checkpoint } = found;
   const resources = options.resources ?? (await loadResources(config, { onProgress: options.onProgress, signal }));
   const state = createTrainingState(config, resources.network);
   const order = epochBatches(resources.train, { batchSize: config.batchSize, stream: randomStream(config.seed, "data order") });
@@ -97,7 +98,8 @@ export async function* train(given: Partial<TrainConfig>, options: TrainOptions 
       order.restore(record.order);
       savedStep = state.step;
       seconds = record.seconds;
-    }
+    } else if (config.initialModel !== "") await startFromModel(config.initialModel, state);
+    await openRun(config, found);
     const prepared = new Set<string>();
     const progress = createProgress({ label: "training", total: config.steps, done: state.step });
     while (state.step < config.steps) {

@@ -8,7 +8,7 @@ import { marginalVelocity, type LatentReference } from "./marginal-velocity";
 import { criticLoss, gradientPenalty } from "./losses/adversarial";
 import { network } from "./network";
 import { objectiveTerms, trajectoryDerivative, type Batch, type ImageField } from "./objective";
-import { adamW, clipByGlobalNorm, muon, updateEma } from "./optimizer";
+import { adamW, clipByGlobalNorm, muonTogether, updateEma, type MuonUpdate } from "./optimizer";
 import { adversarialName, takesMuon, type TrainingState } from "./training-state";
 import { latentAt, perSample, velocity } from "./trajectory";
 
@@ -131,11 +131,15 @@ function partGradients(config: TrainConfig, state: TrainingState, part: Batch, o
 
 function updateNetwork(config: TrainConfig, state: TrainingState, gradients: Record<string, tf.Tensor>, { learningRate, matrixLearningRate, stepCount }: StepInputs): void {
   const { parameters, first, second } = state.variables;
+  const decayOf = (variable: tf.Variable): number => (variable.rank > 1 ? config.weightDecay : 0);
+  const byShape = new Map<string, MuonUpdate[]>();
   for (const [name, variable] of Object.entries(parameters)) {
-    const weightDecay = variable.rank > 1 ? config.weightDecay : 0;
-    if (config.optimizer === "muon" && takesMuon(name, variable.shape)) muon(variable, gradients[name], first[name], matrixLearningRate, { weightDecay });
-    else adamW(variable, gradients[name], first[name], second[name], learningRate, stepCount, { weightDecay });
+    if (config.optimizer === "muon" && takesMuon(name, variable.shape)) {
+      const key = variable.shape.join();
+      byShape.set(key, [...(byShape.get(key) ?? []), { variable, gradient: gradients[name], velocity: first[name] }]);
+    } else adamW(variable, gradients[name], first[name], second[name], learningRate, stepCount, { weightDecay: decayOf(variable) });
   }
+  for (const updates of byShape.values()) muonTogether(updates, matrixLearningRate, { weightDecay: decayOf(updates[0].variable) });
 }
 
 /** The critic as the losses see it (on translated images), and its own step on the samples of the same batch. */

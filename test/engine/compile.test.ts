@@ -60,9 +60,14 @@ describe("compile", () => {
 
   it("names what can not be compiled, and leaves the engine usable", { skip: !native }, () => {
     let draw = 0;
+    // These values still wait in JavaScript when they are read.
+    const [fresh, table] = [tf.variable(tf.scalar(2)), tf.scalar(3)];
     const faults: [string, (x: tf.Tensor) => tf.Tensor, RegExp][] = [
       ["constant", (x) => tf.add(x, draw++), /constant that changed.*pass it as an input/],
       ["reading", (x) => tf.mul(x, tf.square(x).dataSync()[0]), /can not read a tensor's values/],
+      ["reading an input", (x) => tf.mul(x, x.dataSync()[0]), /can not read a tensor's values/],
+      ["reading a variable", (x) => tf.mul(x, fresh.dataSync()[0]), /can not read a tensor's values/],
+      ["reading a table", (x) => tf.mul(x, table.arraySync()), /can not read a tensor's values/],
       ["shape", (x) => tf.unique(x).values, /shape of its result depends on values|can not read/],
       ["branch", (x) => (draw++ % 2 ? tf.exp(x) : tf.sin(x)), /same work in every call/],
       ["exception", () => assert.fail("mine"), /mine/],
@@ -72,6 +77,7 @@ describe("compile", () => {
       assert.throws(() => [1, 2].forEach((value) => faulty({ x: tf.tensor1d([value]) })), message, name);
       assert.deepEqual(values(tf.add(tf.scalar(1), 2)), [3], `the engine works after: ${name}`);
     }
+    assert.deepEqual([values(fresh), values(table)], [[2], [3]], "reading works again outside");
     let captured = tf.scalar(1);
     const capturing = compile(({ x }: { x: tf.Tensor }) => ({ y: tf.mul(x, captured) }));
     capturing({ x: tf.scalar(1) });
@@ -100,6 +106,50 @@ describe("compile", () => {
     add.dispose();
     assert.equal(tf.memory().numTensors, before);
     total.dispose();
+  });
+
+  it("stays usable, with its variables, after a call that failed while it ran", { skip: !native }, () => {
+    const total = tf.variable(tf.tensor1d([0, 0]));
+    const divide = compile(({ divisor }: { divisor: tf.Tensor }) => {
+      const quotient = tf.floorDiv(tf.scalar(12, "int32"), divisor); // whole numbers: TensorFlow refuses to divide by 0
+      total.assign(tf.add(total, quotient.toFloat()) as tf.Tensor1D);
+      return { quotient };
+    });
+    const call = (divisor: number): number[] => values(divide({ divisor: tf.scalar(divisor, "int32") }).quotient);
+    for (const divisor of [1, 2, 3]) assert.deepEqual(call(divisor), [12 / divisor]);
+    assert.throws(() => call(0), /[Dd]ivi/);
+    assert.deepEqual(call(4), [3]);
+    assert.deepEqual(values(total), [25, 25], "the failed call added nothing");
+    divide.dispose();
+    assert.deepEqual(values(tf.add(total, 1)), [26, 26]);
+  });
+
+  it("leaves resident memory flat over 5,000 training steps", { skip: !native }, () => {
+    const stream = randomStream(1, "memory");
+    const weights = [tf.variable(tf.tensor2d(stream.normal(64 * 64), [64, 64])), tf.variable(tf.tensor2d(stream.normal(64 * 64), [64, 64]))];
+    const step = compile(({ x, rate }: { x: tf.Tensor; rate: tf.Tensor }) => {
+      const { value, grads } = tf.variableGrads(() => tf.mean(tf.square(tf.matMul(tf.tanh(tf.matMul(x as tf.Tensor2D, weights[0] as tf.Tensor2D)), weights[1] as tf.Tensor2D))) as tf.Scalar, weights);
+      for (const weight of weights) weight.assign(tf.sub(weight, tf.mul(rate, grads[weight.name])));
+      return { loss: value };
+    });
+    const x = tf.tensor2d(stream.normal(256 * 64), [256, 64]); // 64 kB of activations a layer: a leak of one a step would be 320 MB
+    const run = (steps: number): number => {
+      let last = 0;
+      for (let index = 0; index < steps; index++) {
+        const rate = tf.scalar(0.01);
+        const { loss } = step({ x, rate });
+        if (index === steps - 1) last = values(loss)[0];
+        tf.dispose([loss, rate]);
+      }
+      return last;
+    };
+    const early = run(500);
+    const before = process.memoryUsage.rss();
+    const late = run(5000);
+    const grown = (process.memoryUsage.rss() - before) / 2 ** 20;
+    assert.ok(late < early, `the loss fell from ${early} to ${late}`);
+    assert.ok(grown < 64, `grown by ${grown.toFixed(0)} MiB`);
+    step.dispose();
   });
 
   it("computes what the plain function computes, over random graphs", () => {

@@ -16,22 +16,29 @@ export const MUON_DEFAULTS: MuonOptions = { momentum: 0.95, iterations: 5, weigh
 const QUINTIC = [3.4445, -4.775, 2.0315] as const;
 
 /**
- * The matrix with the same singular vectors and singular values near 1, by Newton-Schulz iterations.
- * @param matrix [rows, columns]
- * @returns [rows, columns]
+ * Matrices with the same singular vectors and singular values near 1, by Newton-Schulz iterations.
+ * @param matrices [..., rows, columns]
+ * @returns [..., rows, columns]
  */
-export function orthogonalize(matrix: tf.Tensor2D, iterations = MUON_DEFAULTS.iterations): tf.Tensor2D {
+export function orthogonalize<T extends tf.Tensor>(matrices: T, iterations = MUON_DEFAULTS.iterations): T {
   return tf.tidy(() => {
-    const tall = matrix.shape[0] > matrix.shape[1];
-    const wide = tall ? tf.transpose(matrix) : matrix;
-    let x = tf.div(wide, tf.add(tf.norm(wide), 1e-7)) as tf.Tensor2D;
+    const [rows, columns] = matrices.shape.slice(-2);
+    const tall = rows > columns;
+    let x: tf.Tensor = tf.div(matrices, tf.add(tf.sqrt(tf.sum(tf.square(matrices), [-2, -1], true)), 1e-7));
     for (let iteration = 0; iteration < iterations; iteration++) {
-      const gram = tf.matMul(x, x, false, true); // [rows, rows], the shorter side
-      const polynomial = tf.add(tf.mul(QUINTIC[1], gram), tf.mul(QUINTIC[2], tf.matMul(gram, gram))) as tf.Tensor2D;
-      x = tf.add(tf.mul(QUINTIC[0], x), tf.matMul(polynomial, x));
+      const gram = tf.matMul(x, x, tall, !tall); // [..., n, n], n the shorter side
+      const polynomial = tf.add(tf.mul(QUINTIC[1], gram), tf.mul(QUINTIC[2], tf.matMul(gram, gram)));
+      x = tf.add(tf.mul(QUINTIC[0], x), tall ? tf.matMul(x, polynomial) : tf.matMul(polynomial, x));
     }
-    return tall ? (tf.transpose(x) as tf.Tensor2D) : x;
+    return x as T;
   });
+}
+
+/** A parameter that Muon updates, with its gradient and its running sum of gradients, which starts at zero; all of one shape. */
+export interface MuonUpdate {
+  variable: tf.Variable;
+  gradient: tf.Tensor;
+  velocity: tf.Variable;
 }
 
 /**
@@ -43,15 +50,30 @@ export function orthogonalize(matrix: tf.Tensor2D, iterations = MUON_DEFAULTS.it
  * @param learningRate scalar
  */
 export function muon(variable: tf.Variable, gradient: tf.Tensor, velocity: tf.Variable, learningRate: tf.Scalar, options: Partial<MuonOptions> = {}): void {
+  muonTogether([{ variable, gradient, velocity }], learningRate, options);
+}
+
+/**
+ * The same for several parameters of one shape: they are orthogonalised in one batch, in a fraction of the operations.
+ * @throws Error naming the shapes when they differ
+ */
+export function muonTogether(updates: MuonUpdate[], learningRate: tf.Scalar, options: Partial<MuonOptions> = {}): void {
   const { momentum, iterations, weightDecay } = { ...MUON_DEFAULTS, ...options };
-  const outputs = variable.shape[variable.rank - 1]!;
-  const inputs = variable.size / outputs;
+  const [{ variable: first }] = updates;
+  const other = updates.find(({ variable }) => variable.shape.join() !== first.shape.join());
+  if (other) throw new Error(`muonTogether takes parameters of one shape, not [${first.shape}] and [${other.variable.shape}]`);
+  const outputs = first.shape[first.rank - 1]!;
+  const inputs = first.size / outputs;
   tf.tidy(() => {
-    const sum = tf.add(tf.mul(velocity, momentum), gradient);
-    const nesterov = tf.add(gradient, tf.mul(sum, momentum));
-    const direction = orthogonalize(nesterov.reshape([inputs, outputs]), iterations).reshape(variable.shape);
-    const decayed = weightDecay === 0 ? variable : tf.mul(variable, tf.sub(1, tf.mul(learningRate, weightDecay)));
-    velocity.assign(sum);
-    variable.assign(tf.sub(decayed, tf.mul(tf.mul(learningRate, Math.sqrt(Math.max(1, outputs / inputs))), direction)));
+    const sums = updates.map(({ gradient, velocity }) => tf.add(tf.mul(velocity, momentum), gradient));
+    const nesterov = updates.map(({ gradient }, index) => tf.add(gradient, tf.mul(sums[index], momentum)).reshape([1, inputs, outputs]));
+    const directions = orthogonalize(nesterov.length === 1 ? nesterov[0] : tf.concat(nesterov, 0), iterations); // [K, inputs, outputs]
+    const scaled = tf.mul(tf.mul(learningRate, Math.sqrt(Math.max(1, outputs / inputs))), directions);
+    const steps = updates.length === 1 ? [scaled] : tf.split(scaled, updates.length, 0);
+    updates.forEach(({ variable, velocity }, index) => {
+      const decayed = weightDecay === 0 ? variable : tf.mul(variable, tf.sub(1, tf.mul(learningRate, weightDecay)));
+      velocity.assign(sums[index]);
+      variable.assign(tf.sub(decayed, steps[index].reshape(variable.shape)));
+    });
   });
 }

@@ -81,6 +81,9 @@ export function record<Outputs extends Record<string, tf.Tensor>>(
     return source;
   };
 
+  const readingFails = (): never => {
+    throw new CompileError("a compiled function can not read a tensor's values (data, dataSync, array, print): return the tensor as an output and read it after the call");
+  };
   const overrides: Partial<Binding> = {
     createTensor(shape: number[], dtype: number, values: ArrayBufferView | Uint8Array[]) {
       if (Array.isArray(values)) throw new CompileError("a compiled function can not hold string tensors");
@@ -100,14 +103,12 @@ export function record<Outputs extends Record<string, tf.Tensor>>(
       results.forEach((result, output) => producers.set(result.id, { kind: "node", node, output }));
       return results;
     },
-    tensorDataSync(): never {
-      throw new CompileError("a compiled function can not read a tensor's values (data, dataSync, array, print): return the tensor as an output and read it after the call");
-    },
+    tensorDataSync: readingFails,
   };
   const recorder = Object.create(binding, Object.getOwnPropertyDescriptors(overrides)) as Binding;
 
   // Data made before the call may still wait in JavaScript. It is handed over outside the recording, since it is no constant of the call.
-  const getInputTensorIds = backend.getInputTensorIds;
+  const { getInputTensorIds, readSync } = backend;
   const setRecord = backend.tensorMap.set;
   backend.tensorMap.set = function (dataId, tensorRecord) {
     madeInside.add(dataId);
@@ -122,6 +123,10 @@ export function record<Outputs extends Record<string, tf.Tensor>>(
       externalData.set(id, tensor.dataId);
       return [id];
     });
+  };
+  // Values that still wait in JavaScript are read without the binding. A constant of the call itself may be.
+  backend.readSync = function (dataId) {
+    return madeInside.has(dataId) ? readSync.call(this, dataId) : readingFails();
   };
   backend.binding = recorder;
   let result: Outputs;
@@ -138,6 +143,7 @@ export function record<Outputs extends Record<string, tf.Tensor>>(
   } finally {
     backend.binding = binding;
     backend.getInputTensorIds = getInputTensorIds;
+    backend.readSync = readSync;
     backend.tensorMap.set = setRecord;
   }
   return { recording: { nodes, variables, assignments, captured, outputs }, outputs: result };

@@ -21,7 +21,7 @@ export { latentReference, marginalVelocity, type LatentReference } from "./margi
 export { networkConfig, PAPER_SETTINGS, PRESETS, resolveConfig, TRAIN_OPTIONS, type TrainConfig } from "./config";
 export * from "./layers";
 export { initializeParameters, network, parameterShapes, type NetworkConfig } from "./network";
-export { summarize, SUMMARY_DEFAULTS, type LayerSummary, type NetworkSummary, type SummaryOptions } from "./summary";
+export { memoryPlan, MEMORY_PLAN_DEFAULTS, summarize, SUMMARY_DEFAULTS, type LayerSummary, type MemoryPlan, type MemoryPlanOptions, type NetworkSummary, type SummaryOptions } from "./summary";
 
 export { correctionFactor, objectiveTerms, reconstructionPrediction, residualOf, trajectoryDerivative, type ImageField, type ObjectiveTerms } from "./objective";
 

@@ -12,7 +12,7 @@ import { projectRoot } from "../../src/model/files";
 import { disposeModel, loadModel, type Model } from "../../src/model/model";
 import { float32FromFloat16 } from "../../src/model/safetensors-format";
 import { sample } from "../../src/model/sampler";
-import { float16FromFloat32 } from "../../src/page/float16";
+import { float16FromFloat32 } from "../../src/model/float16";
 import { scriptJson } from "../../src/page/template";
 import { findChromium, MISSING_CHROMIUM } from "../../src/setup/browser";
 

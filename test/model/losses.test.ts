@@ -1,0 +1,111 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { critic, criticShapes, type CriticConfig } from "../../src/model/critic";
+import { tf } from "../../src/model/engine/tf";
+import { silu } from "../../src/model/layers";
+import type { CriticScore, Terms } from "../../src/model/losses";
+import { adversarialLoss, criticLoss, gradientPenalty, type AdversarialKind } from "../../src/model/losses/adversarial";
+import { perceptualLoss, type PerceptualLossOptions } from "../../src/model/losses/perceptual";
+import { pixelLoss, type PixelLossOptions } from "../../src/model/losses/pixel";
+import { residualOf } from "../../src/model/objective";
+import { assertMatches, readGolden, unpack, unpackAll, type Packed } from "./golden";
+
+interface Case<Options> {
+  options: Options;
+  value: number;
+  gradient: Packed;
+}
+
+interface CriticCase {
+  value: number;
+  gradients: Record<string, Packed>;
+}
+
+const { pixel, perceptual, adversarial } = readGolden<{
+  pixel: { F: Packed; x0: Packed; dFdt: Packed; r: number[]; t: number[]; cases: Case<Partial<PixelLossOptions>>[] };
+  perceptual: { xHat: Packed; x0: Packed; r: number[]; t: number[]; maps: Record<"first" | "second", Packed>; cases: Case<Partial<PerceptualLossOptions>>[] };
+  adversarial: {
+    config: CriticConfig;
+    weights: Record<string, Packed>;
+    batch: number;
+    step: number;
+    real: Packed;
+    fake: Packed;
+    noise: Packed;
+    y: number[];
+    generator: Record<AdversarialKind, { value: number; gradient: Packed }>;
+    critic: Record<AdversarialKind | "penalty", CriticCase>;
+  };
+}>("losses");
+
+const TOLERANCE = 3e-5; // of the largest number: float32 against double precision
+const images = (packed: Packed): tf.Tensor4D => unpack(packed) as tf.Tensor4D;
+
+function assertValue(actual: tf.Tensor, expected: number, what: string): void {
+  const value = actual.dataSync()[0];
+  assert.ok(Math.abs(value - expected) <= TOLERANCE * Math.max(Math.abs(expected), 1e-3), `${what}: ${value}, not ${expected}`);
+}
+
+describe("losses, against PyTorch", () => {
+  const [x0, dFdt] = [images(pixel.x0), images(pixel.dFdt)];
+  const [r, t] = [tf.tensor1d(pixel.r), tf.tensor1d(pixel.t)];
+  for (const { options, value, gradient } of pixel.cases)
+    it(`pixel loss ${Object.values(options).join(", ")}`, () => {
+      const loss = (F: tf.Tensor): tf.Scalar => pixelLoss(options)({ F, residual: residualOf(F as tf.Tensor4D, x0, dFdt, r, t), r, t } as unknown as Terms);
+      const actual = tf.valueAndGrad(loss)(images(pixel.F));
+      assertValue(actual.value, value, "value");
+      assertMatches(actual.grad, gradient, TOLERANCE, "gradient in F");
+    });
+
+  for (const { options, value, gradient } of perceptual.cases)
+    it(`perceptual loss of ${options.samples || "all"} samples, Huber's delta ${options.huberDelta}`, () => {
+      const maps = { first: unpack(perceptual.maps.first), second: unpack(perceptual.maps.second) };
+      const mapped = (x: tf.Tensor4D, map: tf.Tensor): tf.Tensor4D => tf.matMul(x.reshape([-1, 3]), map).reshape([...x.shape.slice(0, 3), map.shape[1]!]) as tf.Tensor4D;
+      const features = (x: tf.Tensor4D): tf.Tensor4D[] => {
+        return [tf.tanh(mapped(x, maps.first)), tf.avgPool(silu(mapped(x, maps.second)), 2, 2, "valid")];
+      };
+      const terms = { x0: images(perceptual.x0), r: tf.tensor1d(perceptual.r), t: tf.tensor1d(perceptual.t), features, correctionLimit: 1 };
+      const actual = tf.valueAndGrad((xHat) => perceptualLoss(options)({ ...terms, xHat } as unknown as Terms))(images(perceptual.xHat));
+      assertValue(actual.value, value, "value");
+      assertMatches(actual.grad, gradient, TOLERANCE, "gradient in x hat");
+    });
+
+  const { config, batch, step } = adversarial;
+  const [real, fake, noise] = [images(adversarial.real), images(adversarial.fake), images(adversarial.noise)];
+  const y = tf.tensor1d(adversarial.y, "int32");
+  const weights = unpackAll(adversarial.weights);
+  const names = Object.keys(weights);
+  const scored = (tensors: tf.Tensor[]): CriticScore => {
+    const parameters = Object.fromEntries(names.map((name, index) => [name, tensors[index]]));
+    return (pictures, labels) => critic(config, parameters, pictures, labels);
+  };
+
+  it("the critic has the same parameters", () => {
+    const shapes = Object.fromEntries(Object.entries(criticShapes(config)).map(([name, { shape }]) => [name, shape]));
+    assert.deepEqual(shapes, Object.fromEntries(names.map((name) => [name, weights[name].shape])));
+  });
+
+  for (const kind of ["hinge", "relativistic"] as const)
+    it(`adversarial loss, ${kind}: value and balanced gradient in the samples`, () => {
+      const score = scored(Object.values(weights));
+      const F = tf.zeros([batch, config.imageSize, config.imageSize, 3]);
+      const actual = tf.valueAndGrad((samples) => adversarialLoss(kind)({ F, critic: score, samples: { images: samples, real, y } } as unknown as Terms))(fake);
+      assertValue(actual.value, adversarial.generator[kind].value, "value");
+      assertMatches(actual.grad, adversarial.generator[kind].gradient, TOLERANCE, "gradient in the samples");
+    });
+
+  const criticLosses: Record<keyof typeof adversarial.critic, (score: CriticScore) => tf.Scalar> = {
+    hinge: (score) => criticLoss("hinge", score, real, fake, y),
+    relativistic: (score) => criticLoss("relativistic", score, real, fake, y),
+    penalty: (score) => gradientPenalty(score, real, noise, y, step),
+  };
+  for (const [name, loss] of Object.entries(criticLosses))
+    it(`the critic's loss, ${name}: value and gradient in every parameter`, () => {
+      const golden = adversarial.critic[name as keyof typeof criticLosses];
+      // The penalty divides a difference of rounded scores by the step, which costs digits.
+      const tolerance = name === "penalty" ? 5 * TOLERANCE : TOLERANCE;
+      const actual = tf.valueAndGrads((...tensors: tf.Tensor[]) => loss(scored(tensors)))(Object.values(weights));
+      assertValue(actual.value, golden.value, "value");
+      names.forEach((parameter, index) => assertMatches(actual.grads[index], golden.gradients[parameter], tolerance, `gradient in ${parameter}`));
+    });
+});

@@ -62,5 +62,10 @@ function describe(error: Error): string {
 }
 
 if (require.main === module) {
+  // A reader such as `head` has had enough: that ends the output, and is no fault.
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code === "EPIPE") process.exit(EXIT.ok);
+    throw error;
+  });
   runCommandLine(process.argv.slice(2)).then((code) => process.exit(code));
 }

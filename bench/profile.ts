@@ -12,7 +12,8 @@ import { tf } from "../src/model/engine/tf";
 import { traceRun, type GraphTrace } from "./profiling/compiled";
 import { timeOperations, type TimedOperation } from "./profiling/eager";
 import { stepPart } from "./profiling/step-part";
-import { createWorkload, SIZES, toTensors, type LossSet, type SizeName, type Workload } from "./workload";
+import { createStepWorkload, SIZES, toTensors, type LossSet, type SizeName, type StepWorkload } from "./workload";
+import type { StepInputs } from "../src/model/training-step";
 
 interface ProfileFlags {
   preset: SizeName;
@@ -57,7 +58,7 @@ function printTables(runs: readonly (readonly TimedOperation[])[], caption: stri
 }
 
 /** The part of the step to which each node of the compiled graph belongs, by the node's name in the graph ("n17"). */
-function partsByNode(workload: Workload): (node: string) => string {
+function partsByNode(workload: StepWorkload): (node: string) => string {
   const backend = nativeBackend()!;
   const own = backend.binding;
   const parts: string[] = [];
@@ -69,7 +70,7 @@ function partsByNode(workload: Workload): (node: string) => string {
       },
     },
   });
-  const inputs = toTensors(workload.arrays(0));
+  const inputs = toTensors<StepInputs>(workload.arrays(0));
   const eager = workload.step({ enabled: false });
   try {
     const { recording, outputs } = record(backend, inputs, () => eager(inputs, workload.statics));
@@ -88,8 +89,8 @@ async function main(flags: ProfileFlags): Promise<void> {
   const { name, version, device } = await startEngine();
   const backend = nativeBackend();
   if (!backend) throw new Error("only steps on TensorFlow can be profiled; install it with: npx crossflow setup");
-  const workload = await createWorkload({ size: flags.preset, losses: flags.losses, batchSize: flags.batch, depth: flags.depth });
-  console.log(`${workload.name}: training step on ${name} ${version}, ${device}; ${Object.values(workload.state.variables.parameters).reduce((sum, { size }) => sum + size, 0).toLocaleString("en-US")} parameters`);
+  const workload = await createStepWorkload({ work: "step", size: flags.preset, losses: flags.losses, precision: "float32", batchSize: flags.batch, depth: flags.depth });
+  console.log(`${flags.preset}, ${flags.losses === "pixel" ? "pixel loss" : "all losses"}, batch ${workload.config.batchSize}: training step on ${name} ${version}, ${device}; ${Object.values(workload.state.variables.parameters).reduce((sum, { size }) => sum + size, 0).toLocaleString("en-US")} parameters`);
   const batches = [0, 1].map((step) => workload.arrays(step));
   const timed = (call: () => void): number => {
     const start = performance.now();
@@ -99,7 +100,7 @@ async function main(flags: ProfileFlags): Promise<void> {
 
   const eager = workload.step({ enabled: false });
   const runEager = (index: number): void => {
-    const inputs = toTensors(batches[index % 2]);
+    const inputs = toTensors<StepInputs>(batches[index % 2]);
     const outputs = eager(inputs, workload.statics);
     outputs.total.dataSync();
     tf.dispose([inputs, outputs]);
@@ -118,7 +119,7 @@ async function main(flags: ProfileFlags): Promise<void> {
 
   const step = workload.step();
   const run = (index: number): void => {
-    const inputs = toTensors(batches[index % 2]);
+    const inputs = toTensors<StepInputs>(batches[index % 2]);
     const outputs = step(inputs, workload.statics);
     outputs.total.dataSync();
     tf.dispose([inputs, outputs]);

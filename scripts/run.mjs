@@ -1,4 +1,4 @@
-// Entry of every npm script: node scripts/run.mjs start|test|setup|build|profile [arguments]. Plain JavaScript that old versions
+// Entry of every npm script: node scripts/run.mjs start|test|setup|build|bench|profile [arguments]. Plain JavaScript that old versions
 // of Node can read too, so that they are told what to install instead of failing on a word they don't know.
 import { readFileSync } from "fs";
 import { dirname, join } from "path";
@@ -15,8 +15,8 @@ if (major < minimumMajor || (major === minimumMajor && minor < minimumMinor)) {
 }
 
 const [command, ...commandArguments] = process.argv.slice(2);
-if (!["start", "test", "setup", "build", "profile"].includes(command)) {
-  console.error("Usage: node scripts/run.mjs start|test|setup|build|profile [arguments]");
+if (!["start", "test", "setup", "build", "bench", "profile"].includes(command)) {
+  console.error("Usage: node scripts/run.mjs start|test|setup|build|bench|profile [arguments]");
   process.exit(2);
 }
 

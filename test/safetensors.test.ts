@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { open } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
@@ -10,7 +11,10 @@ import {
   encodeSafetensors,
   float32FromBfloat16,
   float32FromFloat16,
+  float32FromFloat8,
   float32Values,
+  openSafetensors,
+  openShardedSafetensors,
   readSafetensors,
   readSafetensorsHeader,
   writeSafetensors,
@@ -26,6 +30,7 @@ interface Expected {
   tensors: Record<string, { shape: number[]; values: (number | string)[] }>;
   "sha256 of all float16 but NaN, widened": string;
   "sha256 of all bfloat16 but NaN, widened": string;
+  "all 8-bit floats, widened": Record<"F8_E8M0" | "F8_E4M3" | "F8_E5M2", (number | null)[]>;
 }
 const expected: Expected = JSON.parse(readFileSync(join(golden, "expected.json"), "utf8"));
 
@@ -47,12 +52,12 @@ describe("files of the Python library", () => {
     for (const [name, { shape, values }] of Object.entries(expected.tensors)) {
       const tensor = tensors[name];
       assert.deepEqual(tensor.shape, shape, name);
-      const isFloat = tensor.dtype === "F32" || tensor.dtype === "F16" || tensor.dtype === "BF16";
+      const isFloat = tensor.dtype !== "F64" && /^(B?F)\d/.test(tensor.dtype);
       const read = isFloat
         ? Array.from(float32Values(tensor))
         : tensor.dtype === "BOOL"
           ? Array.from(tensor.data, (value) => (value ? "True" : "False"))
-          : Array.from<number | bigint>(tensor.data).map(String);
+          : Array.from<number | bigint>(tensor.data as Uint8Array).map(String);
       // float64 is compared as a number: Python and JavaScript print exponents differently.
       assert.deepEqual(tensor.dtype === "F64" ? read.map(Number) : read, tensor.dtype === "F64" ? values.map(Number) : values, name);
     }
@@ -98,8 +103,15 @@ describe("widening", () => {
     assert.equal(widened.length - finite(widened).length, 2 * 127);
   });
 
+  it("equals PyTorch's on all 8-bit floats", () => {
+    const everyByte = Uint8Array.from({ length: 256 }, (_, bits) => bits);
+    for (const [dtype, values] of Object.entries(expected["all 8-bit floats, widened"]) as ["F8_E4M3", (number | null)[]][]) {
+      assert.deepEqual(Array.from(float32FromFloat8(everyByte, dtype), (value) => (Number.isFinite(value) ? value : null)), values, dtype);
+    }
+  });
+
   it("refuses whole numbers by name", () => {
-    assert.throws(() => float32Values({ dtype: "I32", shape: [1], data: Int32Array.of(1) }, "steps"), /"steps" has dtype I32, expected F32, F16 or BF16/);
+    assert.throws(() => float32Values({ dtype: "I32", shape: [1], data: Int32Array.of(1) }, "steps"), /"steps" has dtype I32, expected F32, F16, BF16/);
   });
 });
 
@@ -116,7 +128,7 @@ describe("a malformed file is refused", () => {
     ["a dtype twice", fileOf('{"a":{"dtype":"U8","dtype":"I8","shape":[0],"data_offsets":[0,0]}}'), /names "dtype" twice/],
     ["metadata that isn't text", fileOf({ __metadata__: { step: 3 } }), /"step" must be a string/],
     ["metadata that is a list", fileOf({ __metadata__: [] }), /must be an object of strings/],
-    ["unknown dtype", fileOf({ a: entry(0, 1, [1], "F8_E4M3") }, 1), /dtype "F8_E4M3", expected one of/],
+    ["unknown dtype", fileOf({ a: entry(0, 1, [1], "F6_E2M3") }, 1), /dtype "F6_E2M3", expected one of/],
     ["dtype that every object has", fileOf({ a: entry(0, 1, [1], "constructor") }, 1), /dtype "constructor"/],
     ["unknown entry", fileOf({ a: { ...entry(0, 1), sparse: true } }, 1), /unknown entry "sparse"/],
     ["negative side", fileOf({ a: entry(0, 1, [-1, -1]) }, 1), /shape \[-1,-1\]/],
@@ -175,3 +187,59 @@ describe("writing", () => {
     assert.deepEqual([...(await readSafetensors(path)).tensors.a.data], [5]);
   });
 });
+
+describe("a checkpoint in several files", () => {
+  const place = join(folder, "sharded");
+  const index = join(place, "model.safetensors.index.json");
+  const writeIndex = (weightMap: unknown): void => writeFileSync(index, JSON.stringify({ metadata: { total_size: 12 }, weight_map: weightMap }));
+  const vector = (...values: number[]): SafetensorsTensor => ({ dtype: "F32", shape: [values.length], data: Float32Array.from(values) });
+  const whole = { a: "model-1.safetensors", b: "model-2.safetensors", c: "model-2.safetensors" };
+
+  it("reads each tensor from the file that holds it, and closes all", async () => {
+    mkdirSync(place, { recursive: true });
+    await writeSafetensors(join(place, "model-1.safetensors"), { a: vector(1) });
+    await writeSafetensors(join(place, "model-2.safetensors"), { b: vector(2, 3), c: vector(4) }, { made: "here" });
+    writeIndex(whole);
+    const opened = await openShardedSafetensors(index);
+    assert.deepEqual(Object.keys(opened.tensors), ["a", "b", "c"]);
+    assert.deepEqual(opened.metadata, { made: "here" });
+    assert.deepEqual((await opened.read("b")).data, Float32Array.of(2, 3));
+    assert.deepEqual((await opened.read("a")).data, Float32Array.of(1));
+    await assert.rejects(opened.read("d"), /no tensor "d"/);
+    await opened.close();
+    await assert.rejects(opened.read("a"), /closed|EBADF/);
+  });
+
+  it("refuses an index that leaves the folder, lies or is no index", async () => {
+    const cases: [unknown, RegExp][] = [
+      [{ a: "../model-1.safetensors" }, /expected the name of a \.safetensors file in the same folder/],
+      [{ a: "/etc/passwd" }, /expected the name of a \.safetensors file/],
+      [{ a: 7 }, /lies in 7/],
+      [["a"], /expected an object with "weight_map"/],
+      [{ ...whole, d: "model-1.safetensors" }, /says that model-1\.safetensors holds "d", but it doesn't/],
+      [{ a: "model-1.safetensors", b: "model-2.safetensors" }, /model-2\.safetensors holds "c", which .* doesn't list/],
+      [{ a: "model-3.safetensors" }, /There is no file .*model-3/],
+    ];
+    for (const [map, message] of cases) {
+      writeIndex(map);
+      await assert.rejects(openShardedSafetensors(index), message);
+    }
+    writeFileSync(index, "[");
+    await assert.rejects(openShardedSafetensors(index), /can't be read as a safetensors index/);
+  });
+
+  it("an open file reads only what is asked for", async () => {
+    const opened = await openSafetensors(join(place, "model-2.safetensors"));
+    // Bytes that change after opening are seen when they are read: none were kept.
+    await writeInPlace(join(place, "model-2.safetensors"), Float32Array.of(9));
+    assert.deepEqual((await opened.read("c")).data, Float32Array.of(9));
+    await opened.close();
+  });
+});
+
+/** Overwrites a file's last numbers. */
+async function writeInPlace(path: string, values: Float32Array): Promise<void> {
+  const file = await open(path, "r+");
+  await file.write(new Uint8Array(values.buffer), 0, values.byteLength, statSync(path).size - values.byteLength);
+  await file.close();
+}

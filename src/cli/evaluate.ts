@@ -3,30 +3,38 @@ import { formatProgress } from "../model/progress";
 import { createReporter } from "../setup/report";
 import { CommandError, EXIT, addExamples, addJsonOption, formatTable, interruptSignal } from "./output";
 import { findModel, wholeNumber } from "./sample";
+import type { FeatureNetworkName } from "../model/features/load";
 import type { Evaluation } from "../model/metrics";
 import type { TrainConfig } from "../model/config";
 
 interface EvaluateFlags {
   count: number;
   seed: number;
+  features?: FeatureNetworkName;
+  reference?: string;
+  saveReference?: string;
   json?: boolean;
 }
 
 export function evaluateCommand(): Command {
   const command = new Command("evaluate")
-    .description("measure a model's one-step samples against held-out images, in features that no loss saw")
+    .description("measure a model's one-step samples against held-out images")
     .argument("[model]", "a model file or the name of a run; the shipped avatars by default")
     .option("--count <images>", "samples to measure", wholeNumber, 2000)
     .option("--seed <number>", "seed of the noise", wholeNumber, 0);
+  command
+    .option("--features <network>", "network in whose features distances are measured: efficientnet-lite2 (default), inception-fid, dinov2-b ...")
+    .option("--reference <file>", "take the Frechet distance to saved statistics; refused if they were made with another network or resize")
+    .option("--save-reference <file>", "save the statistics of the held-out images, with split, count, features, resize and seed");
   addJsonOption(command).action(evaluate);
-  return addExamples(command, ["evaluate", "evaluate first --count 1000", "evaluate runs/first/model.safetensors --json"]);
+  return addExamples(command, ["evaluate", "evaluate first --count 1000", "evaluate --save-reference avatars-test.safetensors", "evaluate first --features inception-fid", "evaluate runs/first/model.safetensors --json"]);
 }
 
 async function evaluate(name: string | undefined, flags: EvaluateFlags): Promise<void> {
   const { resolveConfig } = await import("../model/config.js");
   const { loadDataset } = await import("../model/data/load.js");
   const { startEngine } = await import("../model/engine/index.js");
-  const { evaluateImages, generatedBatches, loadEvaluationNetworks } = await import("../model/metrics/index.js");
+  const { datasetFeatures, evaluateImages, generatedBatches, loadEvaluationNetworks, loadStatistics, networksOfLosses, saveStatistics } = await import("../model/metrics/index.js");
   const { disposeModel, loadModel } = await import("../model/model.js");
   const { datasetConfig } = await import("../model/resources.js");
   const { sample } = await import("../model/sampler.js");
@@ -39,9 +47,15 @@ async function evaluate(name: string | undefined, flags: EvaluateFlags): Promise
   try {
     const config = resolveConfig(model.provenance.config as Partial<TrainConfig>);
     const splits = await loadDataset(datasetConfig(config), options);
-    const networks = await loadEvaluationNetworks(splits, options);
+    const referenceStatistics = flags.reference === undefined ? undefined : await loadStatistics(flags.reference);
+    const networks = await loadEvaluationNetworks(splits, { ...options, features: flags.features });
     const images = generatedBatches((labels, seed) => sample(model, labels, { seed }), splits.test, { count: flags.count, seed: flags.seed * 1_000_003 });
-    const result = await evaluateImages(images, splits.test, networks, { ...options, count: flags.count, seed: flags.seed });
+    const result = await evaluateImages(images, splits.test, networks, { ...options, count: flags.count, seed: flags.seed, referenceStatistics, lossNetworks: networksOfLosses(config) });
+    if (flags.saveReference !== undefined) {
+      const { statistics } = await datasetFeatures(splits.test, networks.features, options);
+      const { name: dataset, split, fingerprint, imageSize } = splits.test;
+      await saveStatistics(flags.saveReference, statistics, { dataset, split, datasetFingerprint: fingerprint, imageSize: String(imageSize), features: networks.features.name, seed: String(flags.seed) });
+    }
     networks.features.dispose();
     networks.judge.dispose();
     if (flags.json) console.log(JSON.stringify({ ok: true, model: file, ...result }, null, 2));
@@ -55,16 +69,21 @@ async function evaluate(name: string | undefined, flags: EvaluateFlags): Promise
 }
 
 function formatEvaluation(file: string, result: Evaluation): string {
-  const { classAccuracy } = result;
+  const { classAccuracy, inceptionScore, intervals, reference } = result;
+  const interval = (range: [number, number] | undefined, digits: number): string => (range ? ` (95 % interval ${range[0].toFixed(digits)} to ${range[1].toFixed(digits)})` : "");
+  const mark = result.independent ? "" : "  NOT INDEPENDENT: a loss used this network";
   const rows = [
     ["model", file],
     ["samples", `${result.count}, one step each, seed ${result.seed}`],
-    ["compared with", `${result.referenceCount} images of ${result.dataset} (${result.split})`],
-    ["features", `${result.features}, ${result.resize}`],
-    ["Frechet distance", result.frechetDistance.toFixed(2)],
-    ["kernel distance", `${result.kernelDistance.toFixed(4)} (standard error ${result.kernelDistanceError.toFixed(4)})`],
-    ["precision", result.precision.toFixed(3)],
-    ["recall", result.recall.toFixed(3)],
+    ["compared with", `${result.referenceCount} images of ${reference ? `${reference.dataset} (${reference.split}), saved statistics` : `${result.dataset} (${result.split})`}`],
+    ["features", `${result.features}, ${result.resize}${mark}`],
+    ["Frechet distance", `${result.frechetDistance.toFixed(2)}${interval(intervals.frechetDistance, 2)}${mark}`],
+    ["kernel distance", `${result.kernelDistance.toFixed(4)}${interval(intervals.kernelDistance, 4)}${mark}`],
+    ["precision", `${result.precision.toFixed(3)}${interval(intervals.precision, 3)}${mark}`],
+    ["recall", `${result.recall.toFixed(3)}${interval(intervals.recall, 3)}${mark}`],
+    ["density", `${result.density.toFixed(3)}${interval(intervals.density, 3)}${mark}`],
+    ["coverage", `${result.coverage.toFixed(3)}${interval(intervals.coverage, 3)}${mark}`],
+    ...(inceptionScore ? [["Inception score", `${inceptionScore.value.toFixed(2)} (standard deviation ${inceptionScore.standardDeviation.toFixed(2)} over splits)${mark}`]] : []),
     ...(classAccuracy ? [["class accuracy", `${(100 * classAccuracy.value).toFixed(1)} % (95 % interval ${(100 * classAccuracy.low).toFixed(1)} to ${(100 * classAccuracy.high).toFixed(1)})`]] : []),
   ];
   return formatTable(rows);

@@ -63,10 +63,13 @@ async function trainRun(name: string | undefined, flags: TrainFlags): Promise<vo
   const run = runPaths(config.name);
   const every = Math.max(1, Math.round(config.steps / LINES));
   let last: StepEvent | undefined;
+  const spent = { seconds: 0, dataSeconds: 0 };
   try {
     const existing = flags.resume ? "resume" : flags.replace ? "replace" : "fail";
     for await (const event of train(config, { signal, existing, onProgress: (progress) => reporter.update(formatProgress(progress)) })) {
       last = event;
+      spent.seconds += event.seconds;
+      spent.dataSeconds += event.dataSeconds;
       const progress = formatProgress({ label: "training", done: event.step, total: event.steps, elapsedSeconds: event.elapsedSeconds, secondsLeft: event.secondsLeft });
       if (event.step % every === 0 || event.step === event.steps) reporter.line(`${progress}  ${describeLosses(event)}`);
       else reporter.update(progress);
@@ -76,9 +79,10 @@ async function trainRun(name: string | undefined, flags: TrainFlags): Promise<vo
     const kept = last ? `Interrupted after step ${last.step}. The checkpoint is kept: the same command with --resume goes on from there.` : "Interrupted before a step was done; nothing has changed.";
     throw new CommandError(kept, EXIT.interrupted, { cause: error });
   }
-  const result = { run: run.folder, model: run.modelFile, steps: last?.step ?? config.steps, seconds: last?.elapsedSeconds, losses: last?.losses };
+  const dataShare = spent.seconds > 0 ? spent.dataSeconds / spent.seconds : 0;
+  const result = { run: run.folder, model: run.modelFile, steps: last?.step ?? config.steps, seconds: last?.elapsedSeconds, dataShare, losses: last?.losses };
   if (flags.json) console.log(JSON.stringify({ ok: true, ...result }, null, 2));
-  else console.log(formatTable([["run", run.folder], ["model", run.modelFile], ["metrics", run.metricsFile], ["samples", run.samples]]));
+  else console.log(formatTable([["run", run.folder], ["model", run.modelFile], ["metrics", run.metricsFile], ["samples", run.samples], ["data", `${(100 * dataShare).toFixed(1)} % of the steps' time`]]));
 }
 
 function describeLosses({ losses }: StepEvent): string {

@@ -155,7 +155,7 @@ export const TRAIN_OPTIONS: { [Key in keyof TrainConfig]: Option<TrainConfig[Key
   criticPenaltyStep: rate(0.05, "of the images' range"),
   criticLead: count(60, "steps", 0),
   adversarialRamp: count(200, "steps", 0),
-  perceptualNetwork: oneOf<string>("efficientnet-lite0", ["efficientnet-lite0"]),
+  perceptualNetwork: oneOf<string>("efficientnet-lite0", ["efficientnet-lite0", "efficientnet-lite2", "inception-fid", "lpips-vgg16", "dinov2-s", "dinov2-b", "dinov3-s", "dinov3-b"]),
   perceptualSize: count(48, "pixels", 16),
   checkpointEvery: count(500, "steps"),
   sampleEvery: count(200, "steps", 0),

@@ -4,12 +4,15 @@ export { randomStream, type RandomStream } from "./random";
 export { interruptSignal, InterruptedError } from "./interrupt";
 export { createProgress, formatDuration, formatProgress, type LongRunOptions, type ProgressEvent } from "./progress";
 export { projectRoot } from "./files";
-export { readSafetensors, writeSafetensors } from "./safetensors";
+export { openSafetensors, openShardedSafetensors, readSafetensors, writeSafetensors, type OpenSafetensors } from "./safetensors";
+export { convertWeights, loadWeights } from "./weights/load";
+export { PRETRAINED_NETWORKS, type PretrainedNetwork } from "./weights/networks";
+export { openWeights, type WeightsFile } from "./weights/weights-file";
 
 export * from "./data";
 
 export { reconstructionPsnr } from "./encoder/quality";
-export { cachedLatents, encodeDataset, loadEncoder, trainEncoder, VAE_DEFAULTS, type Encoder, type EncoderOptions } from "./encoder";
+export * from "./encoder";
 
 export { latentAt, perSample, sampleTimes, timeShiftFor, velocity, type TimeOptions, type Times } from "./trajectory";
 
@@ -18,7 +21,7 @@ export { latentReference, marginalVelocity, type LatentReference } from "./margi
 export { networkConfig, PAPER_SETTINGS, PRESETS, resolveConfig, TRAIN_OPTIONS, type TrainConfig } from "./config";
 export * from "./layers";
 export { initializeParameters, network, parameterShapes, type NetworkConfig } from "./network";
-export { summarize, SUMMARY_DEFAULTS, type LayerSummary, type NetworkSummary, type SummaryOptions } from "./summary";
+export { memoryPlan, MEMORY_PLAN_DEFAULTS, summarize, SUMMARY_DEFAULTS, type LayerSummary, type MemoryPlan, type MemoryPlanOptions, type NetworkSummary, type SummaryOptions } from "./summary";
 
 export { correctionFactor, objectiveTerms, reconstructionPrediction, residualOf, trajectoryDerivative, type ImageField, type ObjectiveTerms } from "./objective";
 

@@ -1,4 +1,5 @@
 import { tf } from "./engine/tf";
+import { float16FromFloat32 } from "./float16";
 import { network, parameterShapes, type NetworkConfig } from "./network";
 import { float32Values, readSafetensors, writeSafetensors, type SafetensorsTensor } from "./safetensors";
 
@@ -23,13 +24,22 @@ export function evaluateModel(model: Model, zT: tf.Tensor4D, r: tf.Tensor1D, y: 
   return tf.tidy(() => network(model.network, model.parameters, zT, r, y));
 }
 
+export interface SaveModelOptions {
+  /** "F16" halves the file and rounds each weight by less than 1 in 2,048; "F32" keeps every bit. */
+  dtype: "F32" | "F16";
+}
+
+export const SAVE_MODEL_DEFAULTS: SaveModelOptions = { dtype: "F32" };
+
 /**
  * Writes a model as one safetensors file: the weights, and all else as text in its metadata.
  * @throws Error when the disk refuses; an older file of that name stays whole
  */
-export async function saveModel(file: string, model: Model): Promise<void> {
+export async function saveModel(file: string, model: Model, options: Partial<SaveModelOptions> = {}): Promise<void> {
+  const { dtype } = { ...SAVE_MODEL_DEFAULTS, ...options };
   const { parameters, ...rest } = model;
-  const tensors = Object.fromEntries(Object.entries(parameters).map(([name, tensor]): [string, SafetensorsTensor] => [name, { dtype: "F32", shape: tensor.shape, data: tensor.dataSync() as Float32Array }]));
+  const stored = ({ shape }: tf.Tensor, values: Float32Array): SafetensorsTensor => (dtype === "F16" ? { dtype, shape, data: float16FromFloat32(values) } : { dtype, shape, data: values });
+  const tensors = Object.fromEntries(Object.entries(parameters).map(([name, tensor]) => [name, stored(tensor, tensor.dataSync() as Float32Array)]));
   await writeSafetensors(file, tensors, { kind: KIND, ...Object.fromEntries(Object.entries(rest).map(([key, value]) => [key, JSON.stringify(value)])) });
 }
 

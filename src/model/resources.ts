@@ -3,8 +3,8 @@ import { join } from "node:path";
 import { networkConfig, type TrainConfig } from "./config";
 import { loadDataset, type Dataset, type DatasetConfig } from "./data";
 import { cachedLatents, loadEncoder, trainEncoder, type Encoder } from "./encoder";
-import { loadEfficientNetLite } from "./features/efficientnet-lite";
 import type { FeatureNetwork } from "./features/feature-network";
+import { loadFeatureNetwork, type FeatureNetworkName } from "./features/load";
 import { projectRoot } from "./files";
 import type { NetworkConfig } from "./network";
 import type { LongRunOptions } from "./progress";
@@ -63,7 +63,7 @@ export async function loadResources(config: TrainConfig, options: ResourceOption
   try {
     const latents = await cachedLatents(encoder, train, dataFolder, options);
     const network = networkConfig(config.preset, { imageSize: config.imageSize, latentSize: encoder.latentSize, latentChannels: encoder.latentChannels, classes: train.classes.length });
-    const perceptual = (config.losses.perceptual ?? 0) > 0 ? await loadEfficientNetLite("lite0", { inputSize: config.perceptualSize }) : undefined;
+    const perceptual = (config.losses.perceptual ?? 0) > 0 ? await loadFeatureNetwork(config.perceptualNetwork as FeatureNetworkName, { inputSize: config.perceptualSize }) : undefined;
     return { train, test, encoder, latents, network, perceptual };
   } catch (error) {
     encoder.dispose();

@@ -8,7 +8,7 @@
  * Everything read here is checked before it is used, because a weights file comes from somebody else.
  */
 
-/** How the bytes of each dtype look in JavaScript. F16 and BF16 have no array of their own: see {@link float32Values}. */
+/** How the bytes of each dtype look in JavaScript. F16, BF16 and F8 have no array of their own: see {@link float32Values}. */
 export interface SafetensorsArrays {
   F64: Float64Array;
   F32: Float32Array;
@@ -20,6 +20,10 @@ export interface SafetensorsArrays {
   U32: Uint32Array;
   I16: Int16Array;
   U16: Uint16Array;
+  /** A power of two, 2^(bits - 127), as block scales are. */
+  F8_E8M0: Uint8Array;
+  F8_E4M3: Uint8Array;
+  F8_E5M2: Uint8Array;
   I8: Int8Array;
   U8: Uint8Array;
   /** One byte a value, 0 or 1. */
@@ -73,6 +77,9 @@ const ARRAY_OF: { readonly [D in SafetensorsDtype]: ArrayConstructorOf<D> } = {
   F16: Uint16Array,
   U16: Uint16Array,
   I16: Int16Array,
+  F8_E8M0: Uint8Array,
+  F8_E4M3: Uint8Array,
+  F8_E5M2: Uint8Array,
   I8: Int8Array,
   U8: Uint8Array,
   BOOL: Uint8Array,
@@ -284,7 +291,7 @@ function checkTensor(name: string, tensor: SafetensorsTensor): void {
 }
 
 /**
- * A floating-point tensor's values as Float32Array: F32 as it is (not copied), F16 and BF16 widened, which is exact.
+ * A floating-point tensor's values as Float32Array: F32 as it is (not copied), F16, BF16 and the F8 types widened, which is exact.
  *
  * @param name the tensor's name, for the error
  * @throws Error if the dtype is another
@@ -297,8 +304,12 @@ export function float32Values(tensor: SafetensorsTensor, name = "tensor"): Float
       return float32FromFloat16(tensor.data);
     case "BF16":
       return float32FromBfloat16(tensor.data);
+    case "F8_E8M0":
+    case "F8_E4M3":
+    case "F8_E5M2":
+      return float32FromFloat8(tensor.data, tensor.dtype);
     default:
-      throw new Error(`${JSON.stringify(name)} has dtype ${tensor.dtype}, expected F32, F16 or BF16.`);
+      throw new Error(`${JSON.stringify(name)} has dtype ${tensor.dtype}, expected F32, F16, BF16 or one of the F8 types.`);
   }
 }
 
@@ -327,6 +338,25 @@ export function float32FromBfloat16(bits: Uint16Array): Float32Array {
   const words = new Uint32Array(values.buffer);
   bits.forEach((upperHalf, index) => (words[index] = upperHalf << 16));
   return values;
+}
+
+/**
+ * The 8-bit floats to binary32; exact. E5M2 is binary16's upper half; E4M3 has no infinity and one NaN (Micikevicius et al., arXiv 2209.05433);
+ * E8M0 is an exponent alone (OCP Microscaling Formats 1.0).
+ */
+export function float32FromFloat8(bits: Uint8Array, dtype: "F8_E8M0" | "F8_E4M3" | "F8_E5M2"): Float32Array {
+  if (dtype === "F8_E5M2") return float32FromFloat16(Uint16Array.from(bits, (byte) => byte << 8));
+  const valueOf = dtype === "F8_E8M0" ? (byte: number): number => (byte === 0xff ? NaN : 2 ** (byte - 127)) : float8E4M3;
+  const table = Float32Array.from({ length: 256 }, (_, byte) => valueOf(byte));
+  return Float32Array.from(bits, (byte) => table[byte]);
+}
+
+function float8E4M3(byte: number): number {
+  const sign = byte & 0x80 ? -1 : 1;
+  const exponent = (byte >> 3) & 0xf;
+  const fraction = byte & 0x7;
+  if (exponent === 0xf && fraction === 0x7) return NaN;
+  return sign * (exponent === 0 ? fraction * 2 ** -9 : (1 + fraction / 8) * 2 ** (exponent - 7));
 }
 
 function elementCount(shape: readonly number[]): number {

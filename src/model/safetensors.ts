@@ -1,4 +1,5 @@
-import { open, type FileHandle } from "node:fs/promises";
+import { open, readFile, type FileHandle } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
 import { writeFileAtomic } from "./files";
 import {
   encodeSafetensors,
@@ -7,6 +8,7 @@ import {
   parseHeader,
   tensorFromBytes,
   type SafetensorsContent,
+  type SafetensorsEntry,
   type SafetensorsHeader,
   type SafetensorsTensor,
 } from "./safetensors-format";
@@ -20,6 +22,112 @@ const READ_CHUNK_BYTES = 2 ** 30;
 export interface ReadSafetensorsOptions {
   /** Read these tensors alone; default is all of them. */
   names?: readonly string[];
+}
+
+/** A safetensors file, or several with an index, of which tensors are read one by one. */
+export interface OpenSafetensors {
+  /** What each tensor is; its bytes' place is within its own file. */
+  tensors: Record<string, SafetensorsEntry>;
+  metadata: Record<string, string>;
+  /** Paths of all files that take part. */
+  files: readonly string[];
+  /** Reads one tensor into memory of its own. @throws Error naming the file and the nearest names, if it isn't there */
+  read(name: string): Promise<SafetensorsTensor>;
+  close(): Promise<void>;
+}
+
+/** Entries of a sharded checkpoint's index that are read; more is refused. */
+const MAX_INDEX_BYTES = 100_000_000;
+
+/**
+ * Opens a safetensors file for reading its tensors on demand: only the header is in memory until a tensor is asked for, and reading one costs one
+ * positional read of its bytes alone. (Node has no memory mapping; this has its use without its hazard, a crash when the file is cut short.)
+ *
+ * @throws Error naming the file and what is wrong with it
+ */
+export async function openSafetensors(path: string): Promise<OpenSafetensors> {
+  const file = await openFile(path);
+  try {
+    const { tensors, metadata, dataStart } = await readHeader(file, path);
+    return {
+      tensors,
+      metadata,
+      files: [path],
+      async read(name) {
+        if (!Object.hasOwn(tensors, name)) throw missingTensor(path, name, Object.keys(tensors));
+        const [begin, end] = tensors[name].dataOffsets;
+        return tensorFromBytes(tensors[name], (await readBytes(file, dataStart + begin, end - begin, path)).buffer);
+      },
+      close: () => file.close(),
+    };
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+}
+
+/**
+ * Opens a checkpoint that is spread over several files, by its index: `{ "weight_map": { tensor: file } }`, the files beside the index.
+ *
+ * @param path of the index, which usually ends in .safetensors.index.json
+ * @throws Error naming the file at fault: an index that is no such object, a file name that leaves the folder, a tensor that its file doesn't hold,
+ *   or one that the index doesn't list
+ */
+export async function openShardedSafetensors(path: string): Promise<OpenSafetensors> {
+  const shardOf = await readShardIndex(path);
+  const shards = new Map<string, OpenSafetensors>();
+  const close = async (): Promise<void> => void (await Promise.all([...shards.values()].map((shard) => shard.close())));
+  try {
+    for (const name of new Set(shardOf.values())) shards.set(name, await openSafetensors(join(dirname(path), name)));
+    const tensors: [string, SafetensorsEntry][] = [];
+    for (const [name, shard] of shardOf) {
+      const entry = shards.get(shard)!.tensors;
+      if (!Object.hasOwn(entry, name)) throw new Error(`${path} says that ${shard} holds ${JSON.stringify(name)}, but it doesn't. Fetch both again.`);
+      tensors.push([name, entry[name]]);
+    }
+    for (const [shard, { tensors: held }] of shards) {
+      const unlisted = Object.keys(held).find((name) => shardOf.get(name) !== shard);
+      if (unlisted !== undefined) throw new Error(`${shard} holds ${JSON.stringify(unlisted)}, which ${path} doesn't list. Fetch both again.`);
+    }
+    return {
+      tensors: Object.fromEntries(tensors),
+      metadata: Object.assign({}, ...[...shards.values()].map(({ metadata }) => metadata)),
+      files: [path, ...[...shards.keys()].sort().map((name) => join(dirname(path), name))],
+      async read(name) {
+        const shard = shardOf.get(name);
+        if (shard === undefined) throw missingTensor(path, name, [...shardOf.keys()]);
+        return shards.get(shard)!.read(name);
+      },
+      close,
+    };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+/** Tensor name -> name of the file that holds it. */
+async function readShardIndex(path: string): Promise<Map<string, string>> {
+  const malformed = (fault: string): Error => new Error(`${path} can't be read as a safetensors index: ${fault}.`);
+  await withFile(path, async (file) => {
+    const { size } = await file.stat();
+    if (size > MAX_INDEX_BYTES) throw malformed(`it has ${size} bytes, the most that is read is ${MAX_INDEX_BYTES}`);
+  });
+  let index: { weight_map?: unknown };
+  try {
+    index = JSON.parse(await readFile(path, "utf8")) as typeof index;
+  } catch (error) {
+    throw malformed((error as Error).message);
+  }
+  const map = index?.weight_map;
+  if (typeof map !== "object" || map === null || Array.isArray(map)) throw malformed('expected an object with "weight_map"');
+  const entries = Object.entries(map as Record<string, unknown>);
+  for (const [name, shard] of entries) {
+    if (typeof shard !== "string" || shard !== basename(shard) || !shard.endsWith(".safetensors")) {
+      throw malformed(`${JSON.stringify(name)} lies in ${JSON.stringify(shard)}, expected the name of a .safetensors file in the same folder`);
+    }
+  }
+  return new Map(entries as [string, string][]);
 }
 
 /**
@@ -39,18 +147,14 @@ export async function readSafetensorsHeader(path: string): Promise<SafetensorsHe
  *   format's rules, a name in `options.names` that isn't there
  */
 export async function readSafetensors(path: string, options: ReadSafetensorsOptions = {}): Promise<SafetensorsContent> {
-  return withFile(path, async (file) => {
-    const header = await readHeader(file, path);
+  const file = await openSafetensors(path);
+  try {
     const tensors: [string, SafetensorsTensor][] = [];
-    for (const name of options.names ?? Object.keys(header.tensors)) {
-      if (!Object.hasOwn(header.tensors, name)) throw missingTensor(path, name, Object.keys(header.tensors));
-      const entry = header.tensors[name];
-      const [begin, end] = entry.dataOffsets;
-      const bytes = await readBytes(file, header.dataStart + begin, end - begin, path);
-      tensors.push([name, tensorFromBytes(entry, bytes.buffer)]);
-    }
-    return { tensors: Object.fromEntries(tensors), metadata: header.metadata };
-  });
+    for (const name of options.names ?? Object.keys(file.tensors)) tensors.push([name, await file.read(name)]);
+    return { tensors: Object.fromEntries(tensors), metadata: file.metadata };
+  } finally {
+    await file.close();
+  }
 }
 
 /**
@@ -68,14 +172,17 @@ export async function writeSafetensors(
   await writeFileAtomic(path, encodeSafetensors(tensors, metadata));
 }
 
-async function withFile<T>(path: string, use: (file: FileHandle) => Promise<T>): Promise<T> {
-  let file: FileHandle;
+async function openFile(path: string): Promise<FileHandle> {
   try {
-    file = await open(path, "r");
+    return await open(path, "r");
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     throw new Error(code === "ENOENT" ? `There is no file ${path}.` : `Could not open ${path}: ${message}`, { cause: error });
   }
+}
+
+async function withFile<T>(path: string, use: (file: FileHandle) => Promise<T>): Promise<T> {
+  const file = await openFile(path);
   try {
     return await use(file);
   } finally {

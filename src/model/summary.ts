@@ -106,3 +106,41 @@ function convolutionHeadLayers(config: NetworkConfig, shapes: ReturnType<typeof 
   layers.push({ layer: "head.image", output: [last, last, 3], parameters: parametersOf("head.image"), flops: convolutionFlops("head.image", last), activations: last * last * channels[channels.length - 1] * 2 });
   return layers;
 }
+
+export interface MemoryPlanOptions {
+  /** Images a step. */
+  batchSize: number;
+  /** As if each block kept its input alone and were computed again in the backward pass, one block at a time; trainings keep everything. */
+  recomputeActivations: boolean;
+  /** The training's optimiser: "muon" or "adamw". */
+  optimizer: string;
+}
+
+export const MEMORY_PLAN_DEFAULTS: MemoryPlanOptions = { batchSize: 64, recomputeActivations: false, optimizer: SUMMARY_DEFAULTS.optimizer };
+
+/** What a training step with the pixel loss needs in memory, bytes. */
+export interface MemoryPlan {
+  parameters: number;
+  gradients: number;
+  /** Moments. */
+  optimizer: number;
+  average: number;
+  /** What the backward pass needs of the forward pass. The Jacobian-vector product comes before, holds the values and tangents of one layer at a time, and needs less. */
+  activations: number;
+  total: number;
+}
+
+/**
+ * What a training step needs in memory, computed from shapes alone: a lower bound, to which come the engine's own memory, the intermediate results
+ * that it has not freed yet, and with those losses the perceptual network and the critic.
+ */
+export function memoryPlan(config: NetworkConfig, options: Partial<MemoryPlanOptions> = {}): MemoryPlan {
+  const { batchSize, recomputeActivations, optimizer } = { ...MEMORY_PLAN_DEFAULTS, ...options };
+  const { layers, weightBytes, stateBytes, activationBytesPerImage } = summarize(config, { optimizer });
+  const blocks = layers.filter(({ layer }) => layer.startsWith("blocks."));
+  const bytesOfBlocks = BYTES * blocks.reduce((sum, { activations }) => sum + activations, 0);
+  const inputs = BYTES * config.depth * sizeOf(blocks[0].output);
+  const perImage = recomputeActivations ? activationBytesPerImage - bytesOfBlocks + inputs + bytesOfBlocks / config.depth : activationBytesPerImage;
+  const plan = { parameters: weightBytes, gradients: weightBytes, optimizer: stateBytes.first + stateBytes.second, average: stateBytes.average, activations: batchSize * perImage };
+  return { ...plan, total: Object.values(plan).reduce((sum, bytes) => sum + bytes, 0) };
+}

@@ -9,7 +9,7 @@ import { encodeSafetensors, type SafetensorsTensor } from "../model/safetensors-
 import { sample } from "../model/sampler";
 import { bundlePage } from "./bundle";
 import type { PageModel } from "./client/messages";
-import { float16FromFloat32 } from "./float16";
+import { float16FromFloat32 } from "../model/float16";
 import { pageHtml } from "./template";
 
 export interface PageOptions {

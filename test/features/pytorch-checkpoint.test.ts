@@ -99,6 +99,19 @@ test("tensors that reach outside their storage, or repeat it to any size, are re
   assert.throws(() => readPytorchCheckpoint(write("bad.pth", tensorFile(-1, 1, 0))), /malformed tensor shape/);
 });
 
+test("a dictionary as Python 2 and the first versions of PyTorch wrote it is read", () => {
+  const text = (value: string): string => `U${String.fromCharCode(value.length)}${value}`;
+  const storage = `(${text("storage")}ctorch\nFloatStorage\n${text("7")}${text("cuda:0")}\x8a\x01\x02NtQ`;
+  const tensor = `ctorch._utils\n_rebuild_tensor\n(${storage}K\x00K\x02\x85K\x01\x85tR`;
+  const data = Buffer.alloc(16);
+  data.writeBigInt64LE(2n);
+  data.writeFloatLE(1, 8);
+  data.writeFloatLE(2, 12);
+  const file = (pairs: string): string => write("python2.pth", Buffer.concat([legacyFile(`\x80\x02ccollections\nOrderedDict\n${pairs}\x85R.\x80\x02](${text("7")}e.`), data]));
+  assert.deepEqual(readPytorchCheckpoint(file(`](](${text("w")}${tensor}ee`)), { w: { shape: [2], data: Float32Array.of(1, 2) } });
+  assert.throws(() => readPytorchCheckpoint(file(`](](${text("w")}ee`)), /malformed dictionary/);
+});
+
 test("a file above the size limit, and one of another kind, are clear errors", () => {
   assert.throws(() => readPytorchCheckpoint(path.join(GOLDEN, "checkpoint-zip.pth"), { maxBytes: 100 }), /above the limit of 100/);
   assert.throws(() => readPytorchCheckpoint(write("text.pth", Buffer.from("<!DOCTYPE html>"))), /not a PyTorch file/);

@@ -26,7 +26,9 @@ dtypes = {
     "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16,
     "I64": torch.int64, "U64": torch.uint64, "I32": torch.int32, "U32": torch.uint32,
     "I16": torch.int16, "U16": torch.uint16, "I8": torch.int8, "U8": torch.uint8, "BOOL": torch.bool,
+    "F8_E8M0": torch.float8_e8m0fnu, "F8_E4M3": torch.float8_e4m3fn, "F8_E5M2": torch.float8_e5m2,
 }
+narrow = (torch.float8_e8m0fnu, torch.float8_e4m3fn, torch.float8_e5m2, torch.float16, torch.bfloat16, torch.float32)
 tensors = {f"of.{name}": values(dtype, (2, 3)) for name, dtype in dtypes.items()}
 tensors["scalar"] = torch.tensor(2.5)
 tensors["empty"] = torch.zeros((0, 4), dtype=torch.uint8)
@@ -56,11 +58,16 @@ bfloats = bfloats[~np.isnan(bfloats)]
 golden = {
     "versions": {"safetensors": "0.8.0", "torch": torch.__version__, "numpy": np.__version__},
     "tensors": {
-        name: {"shape": list(tensor.shape), "values": widened(tensor) if tensor.dtype in (torch.float16, torch.bfloat16, torch.float32) else as_text(tensor)}
+        name: {"shape": list(tensor.shape), "values": widened(tensor) if tensor.dtype in narrow else as_text(tensor)}
         for name, tensor in tensors.items()
     },
     "sha256 of all float16 but NaN, widened": hashlib.sha256(finite_halves.astype(np.float32).tobytes()).hexdigest(),
     "sha256 of all bfloat16 but NaN, widened": hashlib.sha256(bfloats.tobytes()).hexdigest(),
+    # null for NaN and infinity, which JSON lacks
+    "all 8-bit floats, widened": {
+        name: [value if np.isfinite(value) else None for value in torch.arange(256, dtype=torch.int32).to(torch.uint8).view(dtypes[name]).to(torch.float32).tolist()]
+        for name in ("F8_E8M0", "F8_E4M3", "F8_E5M2")
+    },
 }
 with open("safetensors/expected.json", "w") as file:
     json.dump(golden, file, indent=1)

@@ -9,6 +9,7 @@ import { trainClassifier } from "../../src/model/features/classifier";
 import type { FeatureNetwork } from "../../src/model/features/feature-network";
 import { evaluateImages } from "../../src/model/metrics/evaluate";
 import { asSaved, datasetBatches, datasetFeatures, generatedBatches } from "../../src/model/metrics/feature-set";
+import { networksOfLosses } from "../../src/model/metrics/independence";
 import { randomStream } from "../../src/model/random";
 
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), "evaluate-"));
@@ -52,7 +53,13 @@ test("images of the data's own distribution score well, and the record says what
   const labels: string[] = [];
   const record = await evaluateImages(datasetBatches(train, { batchSize: 40 }), held, { features, judge }, { count: 100, folder, onProgress: ({ label }) => labels.push(label) });
   assert.equal(tf.memory().numTensors, tensors);
-  const { frechetDistance, kernelDistance, kernelDistanceError, precision, recall, classAccuracy, ...about } = record;
+  const { frechetDistance, frechetDistanceError, kernelDistance, kernelDistanceError, precision, recall, density, coverage, intervals, classAccuracy, ...about } = record;
+  assert.ok(frechetDistanceError !== undefined && frechetDistanceError > 0 && frechetDistanceError < 0.05, `${frechetDistanceError}`);
+  assert.ok(density > 0.6 && density < 1.4 && coverage > 0.8, `${density} ${coverage}`);
+  for (const [name, [low, high]] of Object.entries(intervals)) {
+    const value = record[name as keyof typeof intervals] as number;
+    assert.ok(low <= value && value <= high, `${name} ${low} ${value} ${high}`);
+  }
   assert.ok(frechetDistance >= 0 && frechetDistance < 0.02, `${frechetDistance}`);
   assert.ok(Math.abs(kernelDistance) < 4 * kernelDistanceError, `${kernelDistance} +- ${kernelDistanceError}`);
   assert.ok(precision > 0.8 && recall > 0.8);
@@ -67,8 +74,12 @@ test("images of the data's own distribution score well, and the record says what
     featuresFingerprint: "colour 1",
     resize: "none",
     neighbours: 3,
+    densityNeighbours: 5,
     seed: 0,
     judgeFingerprint: judge.fingerprint,
+    reference: undefined,
+    independent: true,
+    inceptionScore: undefined,
   });
   assert.deepEqual([...new Set(labels)], ["features of colours (test)", "measuring images"]);
 
@@ -91,7 +102,7 @@ test("features of a data set are computed once; a damaged file says so", async (
   await datasetFeatures(train, features, { folder: own, count: 50 });
   assert.ok(features.calls > calls);
   assert.equal(fs.readdirSync(own).length, 2);
-  await assert.rejects(datasetFeatures(held, { ...features, embeddingSize: 7 }, { folder: own, count: 50 }), /does not hold 50 features of 7 numbers. Delete it/);
+  await assert.rejects(datasetFeatures(held, { ...features, embeddingSize: 7 }, { folder: own, count: 50 }), /does not hold 50 features of 7 numbers and their statistics. Delete it/);
   await assert.rejects(datasetFeatures(held, features, { folder: own, count: 91 }), /has 90 images, 91 were asked for/);
 });
 
@@ -127,4 +138,28 @@ test("too few images, and an abort, end with one error and no tensor left", asyn
   };
   await assert.rejects(evaluateImages(datasetBatches(train, { batchSize: 10 }), held, { features }, { count: 100, folder, onProgress, signal: controller.signal }), /stopped/);
   assert.equal(tf.memory().numTensors, tensors);
+});
+
+test("a network that a loss used is marked, whatever the loss is called, and saved statistics of another making are refused", async () => {
+  const features = colourNetwork();
+  assert.deepEqual(networksOfLosses({ losses: { pixel: 1, perceptual: 0.5, adversarial: 0 }, perceptualNetwork: "colour", criticNetwork: "other" }), ["colour"]);
+  assert.deepEqual(networksOfLosses({ losses: { "adversarial-hinge": 0.1 }, perceptualNetwork: "colour", criticNetwork: "other" }), ["other"]);
+  assert.deepEqual(networksOfLosses({ losses: { adversarial: 0.1 }, perceptualNetwork: "colour" }), []);
+  const { statistics } = await datasetFeatures(train, features, { folder });
+  const about = { dataset: "colours", split: "train" };
+  const record = await evaluateImages(datasetBatches(train), held, { features }, { count: 150, folder, lossNetworks: ["colour"], referenceStatistics: { ...statistics, about } });
+  assert.equal(record.independent, false);
+  assert.deepEqual([record.reference, record.referenceCount], [about, 150]);
+  assert.ok(record.frechetDistance < 1e-9, `${record.frechetDistance}`);
+  const other = { ...statistics, origin: { ...statistics.origin, resize: "bicubic 96" }, about };
+  await assert.rejects(evaluateImages(datasetBatches(train), held, { features }, { count: 150, folder, referenceStatistics: other }), /resize "none" against "bicubic 96"/);
+});
+
+test("of a large set only a sample of the features is kept, and the statistics of all", async () => {
+  const features = colourNetwork();
+  const all = await datasetFeatures(train, features, { folder });
+  const few = await datasetFeatures(train, features, { folder, kept: 20 });
+  assert.deepEqual([few.count, few.kept, few.values.length], [150, 20, 20 * 6]);
+  assert.deepEqual(few.statistics, all.statistics);
+  assert.deepEqual(await datasetFeatures(train, features, { folder, kept: 20 }), few);
 });

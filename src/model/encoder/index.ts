@@ -24,3 +24,5 @@ export interface Encoder {
 
 export { loadEncoder, trainEncoder, VAE_DEFAULTS, type EncoderOptions } from "./vae";
 export { cachedLatents, encodeDataset } from "./latent-cache";
+export { autoencoderFlops, SD_VAE, VA_VAE, type AutoencoderConfig } from "./autoencoder-plan";
+export { AUTOENCODER_DEFAULTS, AUTOENCODERS, createAutoencoder, loadAutoencoder, type Autoencoder, type AutoencoderName, type AutoencoderOptions } from "./autoencoder";

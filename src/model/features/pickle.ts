@@ -141,6 +141,8 @@ export function readPickle(bytes: Buffer, offset: number, options: PickleOptions
       case 0x8a: stack.push(signedInteger(take(take(1)[0]))); break; // LONG1
       case 0x47: stack.push(take(8).readDoubleBE()); break; // BINFLOAT
       case 0x58: stack.push(take(take(4).readUInt32LE()).toString("utf8")); break; // BINUNICODE
+      case 0x55: stack.push(take(take(1)[0]).toString("latin1")); break; // SHORT_BINSTRING: Python 2's strings, in files of 2017 and 2018
+      case 0x54: stack.push(take(take(4).readUInt32LE()).toString("latin1")); break; // BINSTRING
       case 0x5d: stack.push([]); break; // EMPTY_LIST
       case 0x7d: stack.push(new PickleDictionary()); break; // EMPTY_DICT
       case 0x29: stack.push(new PickleTuple([])); break; // EMPTY_TUPLE

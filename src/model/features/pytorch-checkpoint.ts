@@ -154,15 +154,17 @@ function tensorPickle(path: string): PickleOptions {
     if (!(value instanceof PickleTuple)) return malformed(what);
     return value.items.map((item) => (typeof item === "number" && Number.isSafeInteger(item) && item >= 0 ? item : malformed(what)));
   };
+  const tensor = ([storage, offset, shape, strides]: PickleValue[]): PickleValue => {
+    if (!(storage instanceof Storage) || typeof offset !== "number" || !Number.isSafeInteger(offset) || offset < 0) return malformed("tensor");
+    return new TensorView(storage, offset, sizes(shape, "tensor shape"), sizes(strides, "tensor strides"));
+  };
   return {
     source: path,
     symbols: Object.keys(STORAGE_TYPES),
     callables: {
-      "collections OrderedDict": () => new PickleDictionary(),
-      "torch._utils _rebuild_tensor_v2": ([storage, offset, shape, strides]) => {
-        if (!(storage instanceof Storage) || typeof offset !== "number" || !Number.isSafeInteger(offset) || offset < 0) return malformed("tensor");
-        return new TensorView(storage, offset, sizes(shape, "tensor shape"), sizes(strides, "tensor strides"));
-      },
+      "collections OrderedDict": ([pairs = []]) => orderedDictionary(pairs) ?? malformed("dictionary"),
+      "torch._utils _rebuild_tensor": tensor, // before PyTorch 0.4
+      "torch._utils _rebuild_tensor_v2": tensor,
       "torch._utils _rebuild_parameter": ([tensor]) => (tensor instanceof TensorView ? tensor : malformed("parameter")),
     },
     persistentLoad: (id) => {
@@ -172,6 +174,17 @@ function tensorPickle(path: string): PickleOptions {
       return new Storage(key, STORAGE_TYPES[type.name] ?? malformed("storage type"), count);
     },
   };
+}
+
+/** Empty, filled later; or, as Python 2 wrote it, of a list of [key, value]. Undefined for anything else. */
+function orderedDictionary(pairs: PickleValue): PickleDictionary | undefined {
+  const dictionary = new PickleDictionary();
+  if (!Array.isArray(pairs)) return undefined;
+  for (const pair of pairs) {
+    if (!Array.isArray(pair) || pair.length !== 2) return undefined;
+    dictionary.entries.set(pair[0], pair[1]);
+  }
+  return dictionary;
 }
 
 /** Copy a strided view into row-major order. */

@@ -1,17 +1,24 @@
 import type { Dataset, DatasetSplits } from "../data";
 import { tf } from "../engine/tf";
 import type { Classifier } from "../features/classifier";
-import { loadEfficientNetLite } from "../features/efficientnet-lite";
+import { loadFeatureNetwork, type FeatureNetworkName } from "../features/load";
 import type { FeatureNetwork } from "../features/feature-network";
 import { loadJudge, type JudgeOptions } from "../features/judge";
 import type { LongRunOptions } from "../progress";
+import type { Inception } from "../features/inception";
+import { bootstrapMean, type Interval } from "./bootstrap";
 import { classAccuracy, type ClassAccuracy } from "./class-accuracy";
-import { collectFeatures, datasetFeatures, featureTensor, statisticsOf, type ImageBatches } from "./feature-set";
+import { densityCoverage } from "./density-coverage";
+import { collectFeatures, datasetFeatures, featureTensor, type ImageBatches } from "./feature-set";
 import { frechetDistance } from "./frechet";
+import { frechetStandardError } from "./frechet-error";
+import { accumulateInceptionScore, type InceptionScore } from "./inception-score";
+import { isIndependent } from "./independence";
 import { kernelDistance } from "./kid";
-import { precisionRecall } from "./precision-recall";
+import { precisionRecallMembers } from "./precision-recall";
+import { checkComparable, type ReferenceStatistics } from "./statistics";
 
-/** The networks that judge images; no loss sees either. */
+/** The networks that judge images. */
 export interface EvaluationNetworks {
   /** In whose embedding distances are measured. */
   features: FeatureNetwork;
@@ -24,13 +31,27 @@ export interface EvaluationOptions extends LongRunOptions {
   count?: number;
   /** k of precision and recall. */
   neighbours?: number;
-  /** Of the intervals' resampling. */
+  /** k of density and coverage. */
+  densityNeighbours?: number;
+  /** Of the intervals' resampling, and of which features are kept of large sets. */
   seed?: number;
+  /** Resamples for the Frechet distance's standard error; 0 for none. By default 20, and none where features have more than 512 numbers: each takes minutes then. */
+  frechetResamples?: number;
+  /** Pretrained networks that the losses of the judged run used: `networksOfLosses`. */
+  lossNetworks?: readonly string[];
+  /** Saved statistics that the Frechet distance is taken to, in place of the split's own. */
+  referenceStatistics?: ReferenceStatistics;
   /** Where features of the data set are kept between runs. Default: data/features in the project. */
   folder?: string;
 }
 
-export const EVALUATION_DEFAULTS = { count: 2000, neighbours: 3, seed: 0 };
+export const EVALUATION_DEFAULTS = { count: 2000, neighbours: 3, densityNeighbours: 5, seed: 0, lossNetworks: [] as readonly string[] };
+
+/** Features of more numbers get no bootstrap of the Frechet distance unless it is asked for. */
+const RESAMPLED_DIMENSION = 512;
+
+/** Half the width of a 95 % interval, in standard errors. */
+const NORMAL_95 = 1.96;
 
 /** All measures of one set of images, with what they depend on: two records compare only where the first block is equal. */
 export interface Evaluation {
@@ -46,11 +67,18 @@ export interface Evaluation {
   featuresFingerprint: string;
   resize: string;
   neighbours: number;
+  densityNeighbours: number;
   seed: number;
   judgeFingerprint: string | undefined;
+  /** What the Frechet distance was taken to, where that is not the split above. */
+  reference: Record<string, string> | undefined;
+  /** False where a loss of the judged run used the feature network: all that is measured in it is no evidence then. */
+  independent: boolean;
 
   /** 0 is best; biased upwards by the number of images. */
   frechetDistance: number;
+  /** Over draws of the generated images; undefined where it was not estimated. */
+  frechetDistanceError: number | undefined;
   /** 0 is best; unbiased. */
   kernelDistance: number;
   kernelDistanceError: number;
@@ -58,17 +86,29 @@ export interface Evaluation {
   precision: number;
   /** 0 to 1. */
   recall: number;
+  /** 0 and above; about 1 for the data's own distribution. */
+  density: number;
+  /** 0 to 1. */
+  coverage: number;
+  /** 95 % intervals over draws of the images. */
+  intervals: Record<"kernelDistance" | "precision" | "recall" | "density" | "coverage", [low: number, high: number]> & { frechetDistance?: [low: number, high: number] };
+  /** With Inception features alone. */
+  inceptionScore: InceptionScore | undefined;
   classAccuracy: ClassAccuracy | undefined;
 }
 
+/** The network of the standard evaluation. Losses use EfficientNet-Lite0 by default. */
+export const METRIC_NETWORK: FeatureNetworkName = "efficientnet-lite2";
+
 /**
- * The networks of the standard evaluation: EfficientNet-Lite2 at 96 pixels, embedding of its last stage (352 numbers, of
- * which 2,000 images give a covariance of full rank), and the data set's judge. Losses use EfficientNet-Lite0.
+ * The networks of an evaluation: features by name, and the data set's judge. By default EfficientNet-Lite2 at 96 pixels, embedding of its last stage (352
+ * numbers, of which 2,000 images give a covariance of full rank).
  */
-export async function loadEvaluationNetworks(splits: DatasetSplits, options: JudgeOptions = {}): Promise<Required<EvaluationNetworks>> {
-  const features = await loadEfficientNetLite("lite2", { inputSize: 96, resize: "bicubic", embeddingLevel: 7 });
+export async function loadEvaluationNetworks(splits: DatasetSplits, options: JudgeOptions & { features?: FeatureNetworkName } = {}): Promise<Required<EvaluationNetworks>> {
+  const { features: name = METRIC_NETWORK, ...judgeOptions } = options;
+  const features = await loadFeatureNetwork(name);
   try {
-    return { features, judge: await loadJudge(splits, options) };
+    return { features, judge: await loadJudge(splits, judgeOptions) };
   } catch (error) {
     features.dispose();
     throw error;
@@ -76,50 +116,84 @@ export async function loadEvaluationNetworks(splits: DatasetSplits, options: Jud
 }
 
 /**
- * Measure images against a data set: distances, precision and recall in a network's features, and class accuracy by the judge.
+ * Measure images against a data set: distances, precision and recall, density and coverage in a network's features, and class accuracy by the judge.
  * @param images batches with the labels that were asked for (`generatedBatches`, or `datasetBatches` for real images); their tensors are disposed of
  * @param reference the split that they are compared with; the test split, which training never sees
- * @throws when fewer than `count` images come; the signal's reason when aborted
+ * @throws when fewer than `count` images come, or the saved reference was made with another network or resize; the signal's reason when aborted
  */
 export async function evaluateImages(images: ImageBatches, reference: Dataset, networks: EvaluationNetworks, options: EvaluationOptions = {}): Promise<Evaluation> {
-  const { onProgress, signal, folder, ...given } = options;
-  const { count, neighbours, seed } = { ...EVALUATION_DEFAULTS, ...given };
+  const { onProgress, signal, folder, frechetResamples, referenceStatistics, ...given } = options;
+  const { count, neighbours, densityNeighbours, seed, lossNetworks } = { ...EVALUATION_DEFAULTS, ...given };
   const { features: network, judge } = networks;
+  if (referenceStatistics) checkComparable({ network: network.fingerprint, resize: network.resize }, referenceStatistics.origin);
   const real = await datasetFeatures(reference, network, { folder, onProgress, signal });
   const asked: number[] = [];
   const seen: number[] = [];
+  const inception = "logits" in network ? (network as Inception) : undefined;
+  const score = inception && count >= 10 ? accumulateInceptionScore(count) : undefined;
   const generated = await collectFeatures(images, network, count, {
     onProgress,
     signal,
+    seed,
     label: "measuring images",
-    visit: judge && (async (batch, labels) => {
-      const classes = tf.tidy(() => judge.logits(batch).argMax(1));
-      asked.push(...(await labels.data()));
-      seen.push(...(await classes.data()));
-      classes.dispose();
-    }),
+    visit: async (batch, labels) => {
+      if (judge) {
+        const classes = tf.tidy(() => judge.logits(batch).argMax(1));
+        asked.push(...(await labels.data()));
+        seen.push(...(await classes.data()));
+        classes.dispose();
+      }
+      if (inception && score) {
+        const logits = inception.logits(batch);
+        await score.add(logits);
+        logits.dispose();
+      }
+    },
   });
 
-  const distance = frechetDistance(await statisticsOf(generated), await statisticsOf(real));
+  const compared = referenceStatistics ?? real.statistics;
+  const distance = frechetDistance(generated.statistics, compared);
   const [realTensor, generatedTensor] = [featureTensor(real), featureTensor(generated)];
   try {
     const kernel = await kernelDistance(generatedTensor, realTensor);
+    const resamples = frechetResamples ?? (network.embeddingSize <= RESAMPLED_DIMENSION ? 20 : 0);
+    const distanceError = resamples > 1 ? await frechetStandardError(generatedTensor, compared, { resamples, seed }) : undefined;
+    const members = { ...(await precisionRecallMembers(realTensor, generatedTensor, { neighbours })), ...(await densityCoverage(realTensor, generatedTensor, { neighbours: densityNeighbours })) };
+    const [precision, recall, density, coverage] = [members.precision, members.recall, members.density, members.coverage].map((values) => bootstrapMean(values, { seed }));
+    const around = (value: number, error: number): [number, number] => [value - NORMAL_95 * error, value + NORMAL_95 * error];
+    const ends = ({ low, high }: Interval): [number, number] => [low, high];
     return {
       dataset: reference.name,
       split: reference.split,
       datasetFingerprint: reference.fingerprint,
       count,
-      referenceCount: real.count,
+      referenceCount: compared.count,
       features: network.name,
       featuresFingerprint: network.fingerprint,
       resize: network.resize,
       neighbours,
+      densityNeighbours,
       seed,
       judgeFingerprint: judge?.fingerprint,
+      reference: referenceStatistics?.about,
+      independent: isIndependent(network.name, lossNetworks),
       frechetDistance: distance,
+      frechetDistanceError: distanceError,
       kernelDistance: kernel.value,
       kernelDistanceError: kernel.standardError,
-      ...(await precisionRecall(realTensor, generatedTensor, { neighbours })),
+      precision: precision.value,
+      recall: recall.value,
+      density: density.value,
+      coverage: coverage.value,
+      intervals: {
+        ...(distanceError === undefined ? {} : { frechetDistance: around(distance, distanceError) }),
+        kernelDistance: around(kernel.value, kernel.standardError),
+        precision: ends(precision),
+        recall: ends(recall),
+        density: ends(density),
+        coverage: ends(coverage),
+      },
+      inceptionScore: score?.finish(),
       classAccuracy: judge && classAccuracy(asked, seen, reference.classes.length, { seed }),
     };
   } finally {

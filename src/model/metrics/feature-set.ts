@@ -7,22 +7,31 @@ import type { FeatureNetwork } from "../features/feature-network";
 import { projectRoot } from "../files";
 import { yieldToEventLoop } from "../interrupt";
 import { createProgress, type LongRunOptions } from "../progress";
+import { randomStream } from "../random";
 import { readSafetensors, writeSafetensors } from "../safetensors";
+import { createReservoir } from "./reservoir";
 import { accumulateStatistics, type FeatureOrigin, type FeatureStatistics } from "./statistics";
 
 /** Batches of images with their labels; whoever iterates disposes of the tensors. */
 export type ImageBatches = Iterable<ImageBatch> | AsyncIterable<ImageBatch>;
 
-/** The embeddings of a set of images. */
+/** The embeddings of a set of images: mean and covariance of all, and the embeddings themselves of at most so many as are kept. */
 export interface FeatureSet {
   origin: FeatureOrigin;
   /** N. */
   count: number;
   /** D. */
   dimension: number;
-  /** [N, D] */
+  /** Of all N images. */
+  statistics: FeatureStatistics;
+  /** K: N, or fewer where N is too large. */
+  kept: number;
+  /** [K, D], a uniform sample of the images; in their order where all are kept. */
   values: Float32Array;
 }
+
+/** Embeddings that are kept of a set of images. */
+export const KEPT_FEATURES = 10_000;
 
 /** Images of a data set in its own order, as batches. @param options.count the first so many; all by default */
 export function* datasetBatches(dataset: Dataset, options: { count?: number; batchSize?: number } = {}): Generator<ImageBatch> {
@@ -56,18 +65,20 @@ export function asSaved(images: tf.Tensor4D): tf.Tensor4D {
 
 /**
  * The embeddings of the first `count` images of some batches. Images are rounded to 8 bits first, so that generated ones
- * are seen as they would be saved; `visit` gets the rounded images.
+ * are seen as they would be saved; `visit` gets the rounded images. Memory is bounded: beyond `kept` images only their statistics grow.
  * @throws when the batches hold fewer images; the signal's reason when aborted
  */
 export async function collectFeatures(
   batches: ImageBatches,
   network: FeatureNetwork,
   count: number,
-  options: LongRunOptions & { label?: string; visit?: (images: tf.Tensor4D, labels: tf.Tensor1D) => Promise<void> } = {},
+  options: LongRunOptions & { label?: string; kept?: number; seed?: number; visit?: (images: tf.Tensor4D, labels: tf.Tensor1D) => Promise<void> } = {},
 ): Promise<FeatureSet> {
-  const { onProgress, signal, label = "features of images", visit } = options;
+  const { onProgress, signal, label = "features of images", kept = KEPT_FEATURES, seed = 0, visit } = options;
   const dimension = network.embeddingSize;
-  const values = new Float32Array(count * dimension);
+  const origin = originOf(network);
+  const statistics = accumulateStatistics(dimension, origin);
+  const reservoir = createReservoir(kept, dimension, randomStream(seed, "features that are kept"));
   const embed = compile(({ images }: { images: tf.Tensor4D }) => ({ embedding: network.embedding(images) }), { name: `${network.name}'s embedding` });
   const progress = createProgress({ label, total: count, onUpdate: onProgress });
   let done = 0;
@@ -79,7 +90,8 @@ export async function collectFeatures(
       tf.dispose([batch.images, batch.labels]);
       try {
         const { embedding } = embed({ images });
-        values.set(await embedding.data(), done * dimension);
+        await statistics.add(embedding);
+        reservoir.add((await embedding.data()) as Float32Array);
         embedding.dispose();
         await visit?.(images, labels);
       } finally {
@@ -95,49 +107,52 @@ export async function collectFeatures(
     embed.dispose();
   }
   if (done < count) throw new Error(`${label}: ${count} images were asked for, but only ${done} came.`);
-  return { origin: originOf(network), count, dimension, values };
+  return { origin, count, dimension, statistics: statistics.finish(), kept: reservoir.count(), values: reservoir.values() };
 }
 
 export function originOf({ fingerprint, resize }: FeatureNetwork): FeatureOrigin {
   return { network: fingerprint, resize };
 }
 
-/** Features as a tensor [N, D], the caller's to dispose of. */
-export function featureTensor({ values, count, dimension }: FeatureSet): tf.Tensor2D {
-  return tf.tensor2d(values, [count, dimension]);
-}
-
-/** Mean and covariance of a set of features. @throws on fewer than two */
-export async function statisticsOf(set: FeatureSet): Promise<FeatureStatistics> {
-  const accumulator = accumulateStatistics(set.dimension, set.origin);
-  const features = featureTensor(set);
-  await accumulator.add(features);
-  features.dispose();
-  return accumulator.finish();
+/** The features that are kept as a tensor [K, D], the caller's to dispose of. */
+export function featureTensor({ values, kept, dimension }: FeatureSet): tf.Tensor2D {
+  return tf.tensor2d(values, [kept, dimension]);
 }
 
 export interface DatasetFeaturesOptions extends LongRunOptions {
   /** The first so many images; all by default. */
   count?: number;
+  /** Embeddings that are kept besides their statistics. */
+  kept?: number;
   /** Where features are kept between runs. Default: data/features in the project. */
   folder?: string;
 }
 
 /** The embeddings of a data set's images: computed once, then kept in a file that is named by all they depend on. */
 export async function datasetFeatures(dataset: Dataset, network: FeatureNetwork, options: DatasetFeaturesOptions = {}): Promise<FeatureSet> {
-  const { count = dataset.size, folder = path.join(projectRoot(), "data", "features"), ...run } = options;
+  const { count = dataset.size, kept = KEPT_FEATURES, folder = path.join(projectRoot(), "data", "features"), ...run } = options;
   if (count > dataset.size) throw new Error(`${dataset.name} (${dataset.split}) has ${dataset.size} images, ${count} were asked for.`);
   const origin = originOf(network);
-  const name = [dataset.name, dataset.split, dataset.fingerprint, network.fingerprint, network.resize, count].join(" ").replace(/[^\w.-]+/g, "-");
+  const rows = Math.min(count, kept);
+  const name = [dataset.name, dataset.split, dataset.fingerprint, network.fingerprint, network.resize, count, rows].join(" ").replace(/[^\w.-]+/g, "-");
   const file = path.join(folder, `${name}.safetensors`);
+  const dimension = network.embeddingSize;
   if (fs.existsSync(file)) {
-    const { features } = (await readSafetensors(file)).tensors;
-    if (features?.dtype !== "F32" || String(features.shape) !== String([count, network.embeddingSize])) {
-      throw new Error(`${file} does not hold ${count} features of ${network.embeddingSize} numbers. Delete it; it is made again.`);
+    const { features, mean, covariance } = (await readSafetensors(file)).tensors;
+    if (features?.dtype !== "F32" || String(features.shape) !== String([rows, dimension]) || mean?.dtype !== "F64" || covariance?.dtype !== "F64") {
+      throw new Error(`${file} does not hold ${rows} features of ${dimension} numbers and their statistics. Delete it; it is made again.`);
     }
-    return { origin, count, dimension: network.embeddingSize, values: features.data };
+    return { origin, count, dimension, statistics: { count, dimension, mean: mean.data, covariance: covariance.data, origin }, kept: rows, values: features.data };
   }
-  const set = await collectFeatures(datasetBatches(dataset, { count }), network, count, { ...run, label: `features of ${dataset.name} (${dataset.split})` });
-  await writeSafetensors(file, { features: { dtype: "F32", shape: [count, set.dimension], data: set.values } }, { ...origin, dataset: dataset.name, split: dataset.split, datasetFingerprint: dataset.fingerprint });
+  const set = await collectFeatures(datasetBatches(dataset, { count }), network, count, { ...run, kept, label: `features of ${dataset.name} (${dataset.split})` });
+  await writeSafetensors(
+    file,
+    {
+      features: { dtype: "F32", shape: [set.kept, dimension], data: set.values },
+      mean: { dtype: "F64", shape: [dimension], data: set.statistics.mean },
+      covariance: { dtype: "F64", shape: [dimension, dimension], data: set.statistics.covariance },
+    },
+    { ...origin, dataset: dataset.name, split: dataset.split, datasetFingerprint: dataset.fingerprint },
+  );
   return set;
 }

@@ -14,6 +14,16 @@ const RANK_TOLERANCE = 1e-13;
  * @throws when the statistics were made by different networks or resizes, or are not finite
  */
 export function frechetDistance(a: FeatureStatistics, b: FeatureStatistics): number {
+  return frechetDistanceTo(a)(b);
+}
+
+/** frechetDistance() from one set of statistics to many: the costly factorisation of the first is done once. */
+export function frechetDistanceTo(a: FeatureStatistics): (b: FeatureStatistics) => number {
+  let factor: Matrix | undefined;
+  return (b) => distanceBetween(a, b, () => (factor ??= covarianceFactor(a)));
+}
+
+function distanceBetween(a: FeatureStatistics, b: FeatureStatistics, factorOfA: () => Matrix): number {
   checkComparable(a.origin, b.origin);
   if (a.dimension !== b.dimension) throw new Error(`frechetDistance: dimensions ${a.dimension} and ${b.dimension} differ.`);
   const { dimension } = a;
@@ -22,12 +32,11 @@ export function frechetDistance(a: FeatureStatistics, b: FeatureStatistics): num
     distance += (a.mean[d] - b.mean[d]) ** 2 + a.covariance[d * dimension + d] + b.covariance[d * dimension + d];
   }
   if (!Number.isFinite(distance)) throw new Error("frechetDistance: the statistics hold NaN or infinity; the images or the network's weights are broken.");
-  return Math.max(0, distance - 2 * traceOfRoot(a, b));
+  return Math.max(0, distance - 2 * traceOfRoot(factorOfA(), b));
 }
 
-/** tr (C1 C2)^(1/2) */
-function traceOfRoot(a: FeatureStatistics, b: FeatureStatistics): number {
-  const factor = covarianceFactor(a); // [D, R]
+/** tr (C1 C2)^(1/2). @param factor of C1, [D, R] */
+function traceOfRoot(factor: Matrix, b: FeatureStatistics): number {
   if (factor.columns === 0) return 0;
   const product = factor.transpose().mmul(squareMatrix(b).mmul(factor)); // [R, R]
   const symmetric = Matrix.add(product, product.transpose()).mul(0.5);

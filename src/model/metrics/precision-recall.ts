@@ -1,4 +1,5 @@
-import { tf } from "../engine/tf";
+import type { tf } from "../engine/tf";
+import { checkNeighbours, overDistances, squaredRadii } from "./neighbours";
 
 export interface PrecisionRecall {
   /** Share of generated images that look real: they lie in the neighbourhood of some real image. 0 to 1. */
@@ -7,8 +8,13 @@ export interface PrecisionRecall {
   recall: number;
 }
 
-/** Rows of the distance matrix that are in memory at a time. */
-const BLOCK = 1024;
+/** For each image, 1 if it counts and 0 if not: what the shares are the means of. */
+export interface PrecisionRecallMembers {
+  /** [M], of the generated images. */
+  precision: Float32Array;
+  /** [N], of the real images. */
+  recall: Float32Array;
+}
 
 /**
  * Improved precision and recall (Kynkaanniemi et al., arXiv 1904.06991): the neighbourhood of an image is the ball that
@@ -18,46 +24,23 @@ const BLOCK = 1024;
  * @param options.neighbours k, default 3
  */
 export async function precisionRecall(real: tf.Tensor2D, generated: tf.Tensor2D, options: { neighbours?: number } = {}): Promise<PrecisionRecall> {
+  const { precision, recall } = await precisionRecallMembers(real, generated, options);
+  return { precision: mean(precision), recall: mean(recall) };
+}
+
+/** As precisionRecall(), image by image. */
+export async function precisionRecallMembers(real: tf.Tensor2D, generated: tf.Tensor2D, options: { neighbours?: number } = {}): Promise<PrecisionRecallMembers> {
   const { neighbours = 3 } = options;
-  for (const { shape } of [real, generated]) {
-    if (shape[0] <= neighbours) throw new Error(`precisionRecall: ${shape[0]} images are too few for ${neighbours} neighbours; at least ${neighbours + 1} are needed.`);
-  }
-  return {
-    precision: await shareInside(generated, real, neighbours),
-    recall: await shareInside(real, generated, neighbours),
+  checkNeighbours("precisionRecall", neighbours, real, generated);
+  const inside = async (points: tf.Tensor2D, centers: tf.Tensor2D): Promise<Float32Array> => {
+    const radii = squaredRadii(centers, neighbours);
+    const members = await overDistances(points, centers, (distances) => distances.lessEqual(radii).any(1));
+    radii.dispose();
+    return members;
   };
+  return { precision: await inside(generated, real), recall: await inside(real, generated) };
 }
 
-/** Share of `points` that lie in the neighbourhood of some center. */
-async function shareInside(points: tf.Tensor2D, centers: tf.Tensor2D, neighbours: number): Promise<number> {
-  const radii = squaredRadii(centers, neighbours);
-  let inside = 0;
-  for (const block of blocks(points)) {
-    const hits = tf.tidy(() => squaredDistances(block, centers).lessEqual(radii).any(1).toInt().sum());
-    inside += (await hits.data())[0];
-    tf.dispose([block, hits]);
-  }
-  radii.dispose();
-  return inside / points.shape[0];
-}
-
-/** Squared distance of each center to its k-th nearest other center: [N] */
-function squaredRadii(centers: tf.Tensor2D, neighbours: number): tf.Tensor1D {
-  return tf.tidy(() => {
-    const radii = [...blocks(centers)].map((block) => {
-      const nearest = tf.topk(squaredDistances(block, centers).neg(), neighbours + 1).values; // the nearest of all is the center itself
-      return nearest.slice([0, neighbours], [block.shape[0], 1]).neg().reshape<tf.Tensor1D>([-1]);
-    });
-    return tf.concat1d(radii);
-  });
-}
-
-function* blocks(features: tf.Tensor2D): Generator<tf.Tensor2D> {
-  const [count, dimension] = features.shape;
-  for (let start = 0; start < count; start += BLOCK) yield features.slice([start, 0], [Math.min(BLOCK, count - start), dimension]);
-}
-
-/** |a_i - b_j|^2, not below 0: [N, M] */
-function squaredDistances(a: tf.Tensor2D, b: tf.Tensor2D): tf.Tensor2D {
-  return tf.matMul(a, b, false, true).mul(-2).add(a.square().sum(1, true)).add(b.square().sum(1)).relu();
+function mean(values: Float32Array): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }

@@ -90,8 +90,11 @@ export async function saveStatistics(path: string, statistics: FeatureStatistics
   );
 }
 
+/** Saved statistics with what else is known of them: data set, split, seed. */
+export type ReferenceStatistics = FeatureStatistics & { about: Record<string, string> };
+
 /** Load what `saveStatistics` wrote. @throws naming the file when it is absent or holds something else */
-export async function loadStatistics(path: string): Promise<FeatureStatistics & { about: Record<string, string> }> {
+export async function loadStatistics(path: string): Promise<ReferenceStatistics> {
   const { tensors, metadata } = await readSafetensors(path);
   const { network, resize, count: countText, ...about } = metadata;
   const { mean, covariance } = tensors;

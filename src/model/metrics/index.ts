@@ -1,5 +1,6 @@
 export { bootstrapMean, type BootstrapOptions, type Interval } from "./bootstrap";
 export { classAccuracy, type ClassAccuracy } from "./class-accuracy";
+export { DECODER_BENCH_DEFAULTS, decoderBench, type BenchedDecoder, type DecoderBenchOptions, type DecoderBenchRow } from "./decoder-bench";
 export { densityCoverage, type DensityCoverageMembers } from "./density-coverage";
 export { EVALUATION_DEFAULTS, evaluateImages, loadEvaluationNetworks, METRIC_NETWORK, type Evaluation, type EvaluationNetworks, type EvaluationOptions } from "./evaluate";
 export { asSaved, collectFeatures, datasetBatches, datasetFeatures, featureTensor, generatedBatches, KEPT_FEATURES, type FeatureSet, type ImageBatches } from "./feature-set";

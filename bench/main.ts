@@ -61,9 +61,10 @@ interface Bench extends Stage {
 async function start({ scratch, signal, python, flags }: Stage, program: string, threads: number): Promise<Participant> {
   const log = join(scratch, `${program}.log`);
   const root = projectRoot();
-  if (program === "tensorflow" || program === "wasm") return startParticipant([process.execPath, join(root, "dist", "bench", "worker.js"), program], {}, log, signal);
+  const onDevice: Record<string, string> = flags.device === "cpu" ? { CUDA_VISIBLE_DEVICES: "-1" } : {};
+  if (program === "tensorflow" || program === "wasm") return startParticipant([process.execPath, join(root, "dist", "bench", "worker.js"), program], onDevice, log, signal);
   const script = join(peersFolder(root), `${program}_peer.py`);
-  const environment = { ...(program === "pytorch" ? KEEP_MEMORY : {}), PYTHONDONTWRITEBYTECODE: "1", TORCHINDUCTOR_CACHE_DIR: join(scratch, "torchinductor"), JAX_PLATFORMS: flags.device === "cpu" ? "cpu" : "" };
+  const environment = { ...onDevice, ...(program === "pytorch" ? KEEP_MEMORY : {}), PYTHONDONTWRITEBYTECODE: "1", TORCHINDUCTOR_CACHE_DIR: join(scratch, "torchinductor"), JAX_PLATFORMS: "cpu" };
   return startParticipant([python, script, String(threads)], environment, log, signal);
 }
 
@@ -253,23 +254,25 @@ async function main(flags: BenchFlags): Promise<void> {
   const began = performance.now();
   try {
     const context = { project: projectRoot(), cache: cacheDirectory(), environment: process.env, signal };
-    const python = await peersPython(context, (text) => reporter.update(text));
+    // The peers are written for the CPU: on a GPU the engine is measured against itself.
+    const python = flags.device === "cpu" ? await peersPython(context, (text) => reporter.update(text)) : "";
     const kept = !flags.fresh && existsSync(file) ? (JSON.parse(readFileSync(file, "utf8")) as Report) : undefined;
     if (kept) reporter.line(`Going on with the benchmark of ${kept.date}: ${kept.rows.length} rows are there (--fresh begins anew).`);
     const stage: Stage = { flags, python, scratch, signal };
     const report = kept ?? (await beginReport(stage));
     const bench: Bench = { ...stage, report, reporter, keep: () => writeFileAtomic(file, `${JSON.stringify(report, null, 2)}\n`) };
     const wanted = (text: string): boolean => flags.rows === undefined || new RegExp(flags.rows, "i").test(text);
+    const measurable = (peer: PeerName): boolean => flags.device === "cpu" || PEERS[peer].program === "tensorflow";
     const { comparisons, scalings } = planOf(flags.quick ?? false, flags.precision);
     try {
       for (const comparison of comparisons) {
         const done = (peer: PeerName): boolean => report.rows.some((row: ResultRow | FailedRow) => row.work === comparison.title && row.size === comparison.spec.size && row.peer === peer && "ratio" in row);
-        const peers = comparison.peers.filter((peer) => wanted(`${nameOf(comparison)}, ${peer}`) && !done(peer));
+        const peers = comparison.peers.filter((peer) => measurable(peer) && wanted(`${nameOf(comparison)}, ${peer}`) && !done(peer));
         report.rows = report.rows.filter((row) => "ratio" in row || row.work !== comparison.title || row.size !== comparison.spec.size || !peers.includes(row.peer));
         if (peers.length > 0) await compare(bench, comparison, peers);
       }
       for (const scaling of scalings) {
-        for (const program of ["ours", ...scaling.peers] as const) {
+        for (const program of ["ours", ...scaling.peers.filter(measurable)] as const) {
           const done = report.scaling.some((row) => row.over === scaling.over && row.program === program);
           if (!done && wanted(`time against ${scaling.over}, ${program}`)) await scale(bench, scaling, program);
         }

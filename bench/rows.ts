@@ -43,11 +43,11 @@ export function planOf(quick: boolean, precision: Precision): Plan {
     { title: "training step, all losses", spec: step("tiny", "all"), peers: [...some("PyTorch eager", "JAX jit"), "PyTorch, jvp of the whole batch", "tfjs op by op"] },
     { title: "training step, pixel loss", spec: step("small", "pixel"), peers: some("PyTorch eager", "JAX jit") },
     { title: "training step, all losses", spec: step("small", "all"), peers: some("PyTorch eager") },
-    { title: "sampler", spec: forward("sample", "tiny"), peers: [...some("PyTorch eager", "JAX jit"), ...(quick ? [] : (["tfjs on WebAssembly"] as const))] },
-    { title: "sampler", spec: forward("sample", "small"), peers: some("PyTorch eager") },
+    { title: "sampler, compiled", spec: forward("sample", "tiny"), peers: [...some("PyTorch eager", "JAX jit"), "tfjs op by op", ...(quick ? [] : (["tfjs on WebAssembly"] as const))] },
+    { title: "sampler, compiled", spec: forward("sample", "small"), peers: some("PyTorch eager") },
     // The autoencoder's encoder has one size and stays in float32.
-    { title: "encoder", spec: { ...forward("encode", "tiny"), precision: "float32" }, peers: some("PyTorch eager", "JAX jit") },
-    { title: "sampler", spec: forward("sample", "B"), peers: some("PyTorch eager") },
+    { title: "encoder, compiled", spec: { ...forward("encode", "tiny"), precision: "float32" }, peers: [...some("PyTorch eager", "JAX jit"), "tfjs op by op"] },
+    { title: "sampler, compiled", spec: forward("sample", "B"), peers: some("PyTorch eager") },
     ...(quick ? [] : [{ title: "training step, pixel loss", spec: step("B", "pixel"), peers: ["PyTorch eager", "JAX jit"] satisfies PeerName[] }]),
   ];
   const over = <Value>(values: readonly Value[], point: (value: Value) => { x: number; spec: WorkSpec }): Scaling["points"] => values.map(point);

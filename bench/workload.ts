@@ -1,12 +1,12 @@
 import { join } from "node:path";
 import { networkConfig, resolveConfig, type TrainConfig } from "../src/model/config";
 import { loadEncoder } from "../src/model/encoder";
-import type { CompileOptions } from "../src/model/engine/compile";
+import { compile, type CompileOptions } from "../src/model/engine/compile";
 import { tf } from "../src/model/engine/tf";
 import { efficientNetLiteParameters, loadEfficientNetLite } from "../src/model/features/efficientnet-lite";
 import { resizeMatrix } from "../src/model/features/resize";
 import { projectRoot } from "../src/model/files";
-import type { Model } from "../src/model/model";
+import { evaluateModel, type Model } from "../src/model/model";
 import type { NetworkConfig } from "../src/model/network";
 import { randomStream, type RandomStream } from "../src/model/random";
 import { readSafetensors, type SafetensorsTensor } from "../src/model/safetensors";
@@ -50,6 +50,7 @@ export const ENCODER_BATCH = 256;
 export const MATRIX_SIZE = 2048;
 /** Different inputs that a job goes through in turn. */
 const INPUT_SETS = 2;
+const RECORDINGS = 2;
 
 /** Numbers in the memory of JavaScript, with a shape. */
 export interface HostArray {
@@ -181,8 +182,8 @@ export interface Job {
  */
 export async function createJob(spec: WorkSpec, compiled: boolean): Promise<Job> {
   if (spec.work === "step") return stepJob(spec, compiled);
-  if (spec.work === "sample") return sampleJob(spec);
-  if (spec.work === "encode") return encodeJob(spec);
+  if (spec.work === "sample") return sampleJob(spec, compiled);
+  if (spec.work === "encode") return encodeJob(spec, compiled);
   return matmulJob(spec);
 }
 
@@ -243,8 +244,9 @@ function forwardJob(inputs: HostArrays[], groups: () => Record<string, HostArray
   };
   return {
     prepare() {
-      once(inputs[0]);
-      return 1;
+      // A compiled function records in its first two calls.
+      const calls = Array.from({ length: RECORDINGS }, (_, call) => once(inputs[call % inputs.length]));
+      return calls.length;
     },
     run() {
       once(inputs[next++ % inputs.length]);
@@ -255,7 +257,8 @@ function forwardJob(inputs: HostArrays[], groups: () => Record<string, HostArray
   };
 }
 
-async function sampleJob(spec: WorkSpec): Promise<Job> {
+/** Compiled: the network's evaluation under compile(); else sample(), which runs operation by operation. */
+async function sampleJob(spec: WorkSpec, compiled: boolean): Promise<Job> {
   const { config, network } = shapesOf(spec);
   const state = createTrainingState({ ...config, losses: LOSSES.pixel }, network);
   scatter(state);
@@ -266,11 +269,15 @@ async function sampleJob(spec: WorkSpec): Promise<Job> {
     const stream = randomStream(set, "benchmark");
     return { eps: normal(stream, [config.batchSize, network.latentSize, network.latentSize, network.latentChannels]), y: { shape: [config.batchSize], data: stream.integers(config.batchSize, network.classes) } };
   });
-  const forward = ({ eps }: Record<string, tf.Tensor>, { y }: HostArrays): tf.Tensor => sample(model, y.data, { eps: eps as tf.Tensor4D, batchSize: config.batchSize });
+  const draw = compile(({ eps, y }: { eps: tf.Tensor4D; y: tf.Tensor1D }) => ({ images: tf.clipByValue(evaluateModel(model, eps, tf.zeros([config.batchSize]), y), -1, 1) }), { name: "the sampler" });
+  const forward = (tensors: Record<string, tf.Tensor>, { y }: HostArrays): tf.Tensor => {
+    const { eps } = tensors as { eps: tf.Tensor4D };
+    return compiled ? draw(tensors as { eps: tf.Tensor4D; y: tf.Tensor1D }).images : sample(model, y.data, { eps, batchSize: config.batchSize });
+  };
   return forwardJob(inputs, () => ({ parameters: toArrays(average) }), { ...spec, config, network }, forward);
 }
 
-async function encodeJob(spec: WorkSpec): Promise<Job> {
+async function encodeJob(spec: WorkSpec, compiled: boolean): Promise<Job> {
   const file = join(projectRoot(), "checkpoints", "avatars-32-encoder.safetensors");
   const encoder = await loadEncoder(file);
   const { tensors } = await readSafetensors(file);
@@ -281,7 +288,8 @@ async function encodeJob(spec: WorkSpec): Promise<Job> {
     return { images: { ...images, data: images.data.map(Math.tanh) } };
   });
   const statistics = Object.fromEntries(Object.entries({ mean: encoder.mean, standardDeviation: encoder.standardDeviation }).map(([name, values]) => [name, { shape: [values.length], data: Float32Array.from(values) }]));
-  return forwardJob(inputs, () => ({ encoder: encoderWeights, statistics }), spec, ({ images }) => encoder.encode(images as tf.Tensor4D));
+  const encode = compile(({ images }: { images: tf.Tensor4D }) => ({ latents: encoder.encode(images) }), { name: "the encoder", enabled: compiled });
+  return forwardJob(inputs, () => ({ encoder: encoderWeights, statistics }), spec, (tensors) => encode(tensors as { images: tf.Tensor4D }).latents);
 }
 
 async function matmulJob(spec: WorkSpec): Promise<Job> {

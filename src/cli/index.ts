@@ -16,9 +16,10 @@ import { sampleCommand } from "./sample";
 import { setupCommand } from "./setup";
 import { trainCommand } from "./train";
 import { weightsCommand } from "./weights";
+import { workshopCommand } from "./workshop";
 
 /** Each command in the order of the help; one file a command, which loads what it needs when it runs. */
-const COMMANDS: readonly (() => Command)[] = [setupCommand, doctorCommand, labCommand, notebooksCommand, kernelCommand, dataCommand, encodeCommand, trainCommand, sampleCommand, evaluateCommand, weightsCommand, pageCommand];
+const COMMANDS: readonly (() => Command)[] = [setupCommand, doctorCommand, labCommand, workshopCommand, notebooksCommand, kernelCommand, dataCommand, encodeCommand, trainCommand, sampleCommand, evaluateCommand, weightsCommand, pageCommand];
 
 /** The program `crossflow` with all its commands. */
 export function createProgram(): Command {
@@ -61,5 +62,10 @@ function describe(error: Error): string {
 }
 
 if (require.main === module) {
+  // A reader such as `head` has had enough: that ends the output, and is no fault.
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code === "EPIPE") process.exit(EXIT.ok);
+    throw error;
+  });
   runCommandLine(process.argv.slice(2)).then((code) => process.exit(code));
 }

@@ -9,9 +9,9 @@ import { environmentPython, pythonVariables } from "../setup/python";
 import { CommandError, addExamples } from "./output";
 
 /** Settings of the JupyterLab that this project opens: no news, no questions, nothing that needs a network. */
-export function jupyterArguments(project: string, userId: number | undefined): string[] {
+export function jupyterArguments(folder: string, userId: number | undefined): string[] {
   return [
-    `--ServerApp.root_dir=${join(project, "notebooks")}`,
+    `--ServerApp.root_dir=${folder}`,
     `--MultiKernelManager.default_kernel_name=${kernelName}`,
     "--LabApp.news_url=None",
     "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
@@ -25,20 +25,28 @@ export function labCommand(): Command {
     .description("open JupyterLab on the notebooks; further arguments go to Jupyter")
     .argument("[arguments...]", "e.g. --no-browser --port=8889")
     .allowUnknownOption()
-    .action(async (further: string[]) => {
-      const project = projectRoot();
-      const python = environmentPython(project);
-      if (!existsSync(python)) throw new CommandError("JupyterLab is not installed. Run: npx crossflow setup");
-      // Jupyter asks at the first Ctrl-C and ends at the second; this process waits for it.
-      process.on("SIGINT", () => undefined);
-      const child = spawn(python, ["-m", "jupyter", "lab", ...jupyterArguments(project, process.getuid?.()), ...further], {
-        cwd: project,
-        stdio: "inherit",
-        env: pythonVariables(process.env),
-      });
-      process.on("SIGTERM", () => child.kill("SIGTERM"));
-      const [code] = await once(child, "exit");
-      process.exitCode = code ?? 1;
-    });
-  return addExamples(command, ["lab", "lab --no-browser --port=8889"]);
+    .option("--full", "long trainings in all notebooks, in place of short ones")
+    .action((further: string[], { full = false }: { full?: boolean }) => openLab(join(projectRoot(), "notebooks"), further, full ? { CROSSFLOW_SETTING: "FULL" } : {}));
+  return addExamples(command, ["lab", "lab --full", "lab --no-browser --port=8889"]);
+}
+
+/**
+ * Opens JupyterLab on a folder and waits for its end.
+ * @param further arguments for Jupyter
+ * @param variables for the kernels
+ */
+export async function openLab(folder: string, further: readonly string[], variables: NodeJS.ProcessEnv = {}): Promise<void> {
+  const project = projectRoot();
+  const python = environmentPython(project);
+  if (!existsSync(python)) throw new CommandError("JupyterLab is not installed. Run: npx crossflow setup");
+  // Jupyter asks at the first Ctrl-C and ends at the second; this process waits for it.
+  process.on("SIGINT", () => undefined);
+  const child = spawn(python, ["-m", "jupyter", "lab", ...jupyterArguments(folder, process.getuid?.()), ...further], {
+    cwd: project,
+    stdio: "inherit",
+    env: { ...pythonVariables(process.env), ...variables },
+  });
+  process.on("SIGTERM", () => child.kill("SIGTERM"));
+  const [code] = await once(child, "exit");
+  process.exitCode = code ?? 1;
 }

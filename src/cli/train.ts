@@ -76,7 +76,8 @@ async function trainRun(name: string | undefined, flags: TrainFlags): Promise<vo
     }
   } catch (error) {
     if (!signal.aborted) throw error;
-    throw new CommandError(`Interrupted after step ${last?.step ?? 0}. The checkpoint is kept: the same command with --resume goes on from there.`, EXIT.interrupted, { cause: error });
+    const kept = last ? `Interrupted after step ${last.step}. The checkpoint is kept: the same command with --resume goes on from there.` : "Interrupted before a step was done; nothing has changed.";
+    throw new CommandError(kept, EXIT.interrupted, { cause: error });
   }
   const dataShare = spent.seconds > 0 ? spent.dataSeconds / spent.seconds : 0;
   const result = { run: run.folder, model: run.modelFile, steps: last?.step ?? config.steps, seconds: last?.elapsedSeconds, dataShare, losses: last?.losses };

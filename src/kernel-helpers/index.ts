@@ -12,6 +12,12 @@ export { escapeHtml } from "./html";
 export { defineRenderer, displayMethod, renderValue, show, type RenderedValue, type Renderer } from "./values/renderers";
 export { learningCurves } from "./values/crossflow-values";
 
+// Teaching
+export { check, hint } from "./exercises/check";
+export { allExercises, defineExercise, judge, type Answer, type AnswerFunction, type Exercise, type Verdict } from "./exercises/exercise";
+export { bySetting, currentSetting, type Setting } from "./setting";
+export { section, showSectionTimes } from "./workshop-times";
+
 // Figures
 export type { Figure, FigureNumber, Numbers, Trace } from "./figures/figure";
 export { barChart, heatMap, histogram, lineChart, scatterChart } from "./figures/charts";

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
@@ -7,6 +7,7 @@ import sharp from "sharp";
 import { datasetConfig } from "../../src/cli/data";
 import { writeBytes, writeColour } from "../data/small-images";
 import { runCli } from "./run";
+import { halfWrittenFiles, temporaryProject } from "./temporary-project";
 
 describe("crossflow data", () => {
   const root = mkdtempSync(join(tmpdir(), "crossflow-cli-data-"));
@@ -58,5 +59,20 @@ describe("crossflow data", () => {
     assert.throws(() => datasetConfig("cifar10", undefined, {}), /Where is the data\? Give its folder: npx crossflow data cifar10 <path>/);
     assert.throws(() => datasetConfig("avatars", "somewhere", {}), /take no path/);
     assert.throws(() => datasetConfig("cifar", undefined, {}), /Did you mean cifar10\?/);
+  });
+
+  it("stops rendering at Ctrl-C with exit code 130, keeps what is drawn, and goes on from there", async () => {
+    const project = temporaryProject();
+    const rendered = (): string[] => readdirSync(join(project.folder, "data"), { recursive: true, encoding: "utf8" }).filter((name) => /^avatars-16-.*\.safetensors$/.test(name)).sort();
+    const command = ["data", "avatars", "--size", "16", "--count", "1300", "--test-count", "8"];
+    const { code, stderr } = await project.interrupt(command, () => rendered().length > 0);
+    assert.equal(code, 130, stderr);
+    assert.match(stderr, /Interrupted\. What is rendered is kept: the same command goes on from there\./);
+    assert.deepEqual(halfWrittenFiles(project), []);
+    const [first, ...further] = rendered();
+    const before = readFileSync(join(project.folder, "data", first));
+    assert.ok(further.length <= 1, "the held-out images were not begun");
+    assert.equal(project.run(command).code, 0);
+    assert.deepEqual([readFileSync(join(project.folder, "data", first)).equals(before), rendered().length], [true, 3]);
   });
 });

@@ -1,34 +1,19 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
 import type { TrainConfig } from "../../src/model/config";
-import { createDataset } from "../../src/model/data";
 import { latestCheckpoint } from "../../src/model/checkpoint";
-import type { Encoder } from "../../src/model/encoder";
 import { tf } from "../../src/model/engine/tf";
-import type { NetworkConfig } from "../../src/model/network";
-import { randomStream } from "../../src/model/random";
-import type { Resources } from "../../src/model/resources";
+import { defineLoss } from "../../src/model/losses";
 import { readMetrics, runPaths } from "../../src/model/run";
 import { readSafetensors } from "../../src/model/safetensors";
 import { train, type StepEvent, type TrainOptions } from "../../src/model/trainer";
+import { base, network, resources } from "./tiny-training";
 
 const folder = mkdtempSync(join(tmpdir(), "crossflow-trainer-"));
 after(() => rmSync(folder, { recursive: true, force: true }));
-
-const network: NetworkConfig = { imageSize: 16, latentSize: 4, latentChannels: 2, classes: 2, patchSize: 2, width: 16, depth: 1, heads: 2, bottleneck: 0, classTokens: 1, timeTokens: 1, head: "linear", headChannels: 16 };
-const COUNT = 20;
-const bytes = Uint8Array.from(randomStream(1, "pixels").integers(COUNT * 16 * 16 * 3, 256));
-const data = createDataset({ name: "noise", split: "train", classes: ["first", "second"], imageSize: 16, pixels: bytes, labels: Int32Array.from({ length: COUNT }, (_, index) => index % 2) });
-const unused = (): never => {
-  throw new Error("training must not encode");
-};
-const encoder: Encoder = { name: "none", imageSize: 16, latentSize: 4, latentChannels: 2, mean: [0, 0], standardDeviation: [1, 1], fingerprint: "fake", encode: unused, decode: unused, save: unused, dispose: () => undefined };
-const resources: Resources = { train: data, test: data, encoder, latents: randomStream(2, "latents").normal(COUNT * 32), network };
-
-const base: Partial<TrainConfig> = { steps: 6, batchSize: 8, imageSize: 16, warmupSteps: 1, sampleEvery: 0, checkpointEvery: 100 };
 
 /** Trains, leaving the loop after `stopAfter` steps where given. */
 async function run(config: Partial<TrainConfig>, options: TrainOptions = {}, stopAfter = Infinity): Promise<StepEvent[]> {
@@ -101,5 +86,50 @@ describe("train", () => {
   it("says that a checkpoint belongs to another network", async () => {
     await run({ name: "network" }, {}, 1);
     await assert.rejects(run({ name: "network" }, { existing: "resume", resources: { ...resources, network: { ...network, width: 24, heads: 2 } } }), /are not those of this network.*another preset/);
+  });
+
+  it("leaves nothing, and the name free, where the data can not be loaded", async () => {
+    const missing = { name: "no-data", dataset: "folder" as const, dataPath: join(folder, "nowhere") };
+    for (let attempt = 0; attempt < 2; attempt++) await assert.rejects(run(missing, { resources: undefined }), /There is no folder .*nowhere/);
+    assert.ok(!existsSync(runPaths("no-data", folder).folder));
+    assert.equal((await run({ name: "no-data" }, {}, 1)).length, 1);
+    await assert.rejects(run({ ...missing, name: "no-data" }, { resources: undefined }), /there is a run "no-data"/, "a name that is taken is refused before data is loaded");
+  });
+
+  it("leaves the name free where the first step fails, and moves aside what has metrics but no checkpoint", async () => {
+    defineLoss("broken", () => assert.fail("broken on purpose"));
+    await assert.rejects(run({ name: "retry", losses: { broken: 1 } }), /broken on purpose/);
+    assert.equal((await run({ name: "retry" }, {}, 1)).length, 1);
+    const { checkpoints, folder: path, metricsFile } = runPaths("retry", folder);
+    const metrics = readFileSync(metricsFile, "utf8");
+    rmSync(checkpoints, { recursive: true });
+    await assert.rejects(run({ name: "retry" }), /there is a run "retry"/);
+    assert.equal((await run({ name: "retry" }, { existing: "resume" }, 1))[0].step, 1);
+    assert.equal(readFileSync(join(`${path}.previous`, "metrics.jsonl"), "utf8"), metrics);
+  });
+
+  it("starts weights and averages from a trained model", async () => {
+    await run({ name: "source" });
+    const { modelFile } = runPaths("source", folder);
+    // At a rate of zero the weights stay what they start with.
+    await run({ name: "from", initialModel: modelFile, learningRate: 0, matrixLearningRate: 0, steps: 1 });
+    const { tensors: model } = await readSafetensors(modelFile);
+    const tensors = await finalTensors("from");
+    for (const [name, { data: expected }] of Object.entries(model)) {
+      assert.deepEqual(tensors[`parameters/${name}`], expected, name);
+      tensors[`average/${name}`].forEach((value, index) => assert.ok(Math.abs(value - Number(expected[index])) <= 1e-6 * (1 + Math.abs(value)), `average of ${name}`));
+    }
+    const rows = await run({ name: "further", initialModel: modelFile }, {}, 3);
+    assert.deepEqual(numbers([...rows, ...(await run({ name: "further", initialModel: modelFile }, { existing: "resume" }))]), numbers(await run({ name: "further-whole", initialModel: modelFile })), "resuming goes on from the checkpoint, not from the model");
+  });
+
+  it("says in one error all that a trained model differs in, and leaves no run", async () => {
+    const { modelFile } = runPaths("source", folder);
+    const wider = { ...resources, network: { ...network, width: 24, depth: 2, classes: 3 } };
+    const before = tf.memory().numTensors;
+    await assert.rejects(run({ name: "misfit", initialModel: modelFile }, { resources: wider }), /source.model\.safetensors does not fit this training: classes \(2 there, 3 here\), width \(16 there, 24 here\), depth \(1 there, 2 here\)\. Choose/);
+    await assert.rejects(run({ name: "misfit", initialModel: join(folder, "none.safetensors") }), /There is no file .*none\.safetensors/);
+    assert.equal(tf.memory().numTensors, before);
+    assert.ok(!existsSync(runPaths("misfit", folder).folder));
   });
 });

@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { readNotebook } from "../../src/kernel-helpers/notebook";
+import { WALK_EXERCISES } from "../../src/kernel-helpers/exercises/walk";
+import { openKernel } from "../../src/kernel-helpers/kernel-client";
+import { joinLines, readNotebook, type NotebookCell } from "../../src/kernel-helpers/notebook";
 import { runNotebook } from "../../src/kernel-helpers/notebook-runner";
 import { projectRoot } from "../../src/model/files";
 
@@ -21,6 +23,37 @@ test("one cell is tagged as the grid of samples that npm start -- --headless lea
   const tagged = cells.filter(({ metadata }) => Array.isArray(metadata.tags) && metadata.tags.includes("samples"));
   assert.equal(tagged.length, 1);
   assert.ok(JSON.stringify(tagged[0].outputs).includes("image/png"));
+});
+
+test("every exercise of a notebook has a solution that the checker takes, in the real kernel", { timeout: 120_000 }, async () => {
+  const kernel = await openKernel({ folder });
+  const asked: string[] = [];
+  try {
+    for (const name of names) {
+      const exercises = (cells: NotebookCell[]): string[] => cells.flatMap(({ cell_type, source }) => (cell_type === "code" ? [...joinLines(source).matchAll(/^check\("([\w-]+)"/gm)].map(([, word]) => word) : []));
+      const own = exercises((await readNotebook(join(folder, name))).cells);
+      const { notebook } = await runNotebook({ notebook: join(folder, "solutions", name), output: join(temporary, `solutions-${name}`), kernel });
+      assert.deepEqual(exercises(notebook.cells), own, name);
+      assert.ok(own.length > 0, name);
+      const verdicts = notebook.cells.flatMap(({ outputs = [] }) => outputs.map(({ data }) => String((data as Record<string, unknown>)["text/plain"])));
+      assert.deepEqual(verdicts.map((verdict) => verdict.split(".")[0]), own.map((word) => `${word}: ✓ exact`));
+      asked.push(...own);
+    }
+  } finally {
+    await kernel.shutdown();
+  }
+  assert.deepEqual(asked, WALK_EXERCISES.map(({ name }) => name));
+});
+
+test("the teacher's plan gives each section the minutes that its notebook has", async () => {
+  const plan = readFileSync(join(projectRoot(), "docs", "workshop.md"), "utf8");
+  for (const name of names) {
+    for (const { source, metadata } of (await readNotebook(join(folder, name))).cells) {
+      if (typeof metadata.minutes !== "number") continue;
+      const heading = joinLines(source).split("\n")[0].replace(/^#+ /, "");
+      assert.ok(plan.includes(`| ${name.slice(0, 2)} ${heading} | ${metadata.minutes} |`), `${name}: ${heading}, ${metadata.minutes} min`);
+    }
+  }
 });
 
 for (const name of names) {

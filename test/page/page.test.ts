@@ -88,8 +88,9 @@ describe("the page of a model", () => {
     assert.ok(differences.reduce((sum, value) => sum + value, 0) / differences.length < 0.5);
   }
 
-  test("is one file of less than 3.5 MB, whose title is text", async () => {
-    assert.ok((await stat(join(folder, "page.html"))).size < 3_500_000);
+  test("is one file of 1 MB and three bytes a weight at most, whose title is text", async () => {
+    const weights = Object.values(model.parameters).reduce((sum, { size }) => sum + size, 0);
+    assert.ok((await stat(join(folder, "page.html"))).size < 1e6 + 3 * weights);
     assert.ok(!scriptJson({ a: "</script>" }).includes("<"));
   });
 

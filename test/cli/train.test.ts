@@ -1,0 +1,86 @@
+import assert from "node:assert/strict";
+import { existsSync, mkdirSync, readFileSync, readdirSync, truncateSync } from "node:fs";
+import { join } from "node:path";
+import { describe, it } from "node:test";
+import { latestCheckpoint } from "../../src/model/checkpoint";
+import { readMetrics, runPaths } from "../../src/model/run";
+import { float32Values, readSafetensors } from "../../src/model/safetensors";
+import { writeColour } from "../data/small-images";
+import { halfWrittenFiles, temporaryProject } from "./temporary-project";
+
+const SMALL = ["--steps", "40", "--set", "trainCount=64", "--set", "batchSize=4", "--set", "sampleEvery=0", "--set", "checkpointEvery=1000", "--set", "compile=false", "--set", "optimizer=adamw"];
+
+describe("crossflow train", () => {
+  const project = temporaryProject();
+  const runs = join(project.folder, "runs");
+  const paths = runPaths("first", runs);
+  const steps = (): number[] => readMetrics(paths.metricsFile).map(({ step }) => step);
+  /** A command that must fail with one line on the error output, which is returned. */
+  const failure = (commandLine: readonly string[]): string => {
+    const { code, stdout, stderr } = project.run(commandLine);
+    assert.deepEqual([code, stdout], [1, ""], stderr);
+    assert.equal(stderr.trim().split("\n").length, 1, stderr);
+    return stderr;
+  };
+
+  it("stops at Ctrl-C with a checkpoint and exit code 130, and goes on from there", async () => {
+    const training = ["train", "first", ...SMALL];
+    for (const resume of [[], ["--resume"]]) {
+      const before = steps().length;
+      const { code, stderr } = await project.interrupt([...training, ...resume], (printed) => /^training \d+\/40/m.test(printed));
+      assert.equal(code, 130, stderr);
+      const done = Number(/Interrupted after step (\d+)\. The checkpoint is kept: .*--resume/.exec(stderr)?.[1]);
+      assert.ok(done > before, stderr);
+      assert.deepEqual(steps(), Array.from({ length: done }, (_, index) => index + 1));
+      assert.equal(latestCheckpoint(paths.checkpoints), join(paths.checkpoints, `step-${String(done).padStart(8, "0")}`));
+      assert.deepEqual(halfWrittenFiles(project), []);
+    }
+  });
+
+  it("refuses a run's name, another preset and a checkpoint that was cut in half, and keeps the run", () => {
+    const contents = (): string[] => readdirSync(paths.folder, { recursive: true, encoding: "utf8" }).sort();
+    const before = contents();
+    assert.match(failure(["train", "first", ...SMALL]), /there is a run "first" in .*resume.*replace.*another name/);
+    assert.match(failure(["train", "first", ...SMALL, "--resume", "--preset", "small"]), /"first" can not go on from step \d+ with another configuration: preset \("tiny" there, "small" here\)/);
+    const tensors = join(latestCheckpoint(paths.checkpoints)!, "tensors.safetensors");
+    truncateSync(tensors, Math.floor(readFileSync(tensors).length / 2));
+    assert.ok(failure(["train", "first", ...SMALL, "--resume"]).includes(tensors));
+    assert.deepEqual(contents(), before);
+  });
+
+  it("lists unknown options and values out of range at once", () => {
+    assert.match(failure(["train", "faulty", "--set", "batchsize=3", "--set", "batchSize=-4"]), /batchSize must be a whole number of at least 1 \(images\), not -4; there is no option "batchsize"; did you mean batchSize\?/);
+  });
+
+  it("says what is wrong with a folder of images, and leaves no run behind", async () => {
+    const [empty, single, cut] = ["empty", "single", "cut"].map((name) => join(project.folder, name));
+    mkdirSync(empty);
+    for (const [folder, name] of [[single, "only"], [cut, "a"], [cut, "b"]]) for (let index = 0; index < 3; index++) await writeColour(join(folder, name, `${index}.png`), [index, 0, 0]);
+    truncateSync(join(cut, "a", "1.png"), 40);
+    const train = (folder: string): string => failure(["train", "mine", "--set", "dataset=folder", "--set", `dataPath=${folder}`]);
+    assert.match(train(empty), /holds no class folders: expected one sub-folder per class/);
+    assert.match(train(single), /has one class, "only": expected .*at least two/);
+    const broken = project.run(["train", "mine", "--set", "dataset=folder", "--set", `dataPath=${cut}`]);
+    assert.match(broken.stderr, /1 of 6 images in .*cut can't be used, more than 10 %.*\n  a\/1\.png: it is damaged/);
+    assert.ok(!existsSync(join(runs, "mine")));
+  });
+
+  it("names a model that it can not start from", () => {
+    const shipped = join(project.folder, "checkpoints", "avatars.safetensors");
+    assert.match(failure(["train", "mine", ...SMALL, "--from", join(project.folder, "none.safetensors")]), /There is no file .*none\.safetensors/);
+    assert.match(failure(["train", "mine", ...SMALL, "--preset", "small", "--from", shipped]), /avatars\.safetensors does not fit this training: .*width \(\d+ there, 192 here\)/);
+    assert.ok(!existsSync(join(runs, "mine")));
+  });
+
+  it("trains on from a model", async () => {
+    const shipped = join(project.folder, "checkpoints", "avatars.safetensors");
+    // At a rate of zero the weights stay what they start with.
+    const { code, stderr } = project.run(["train", "on", ...SMALL, "--steps", "1", "--set", "learningRate=0", "--set", "matrixLearningRate=0", "--from", shipped]);
+    assert.equal(code, 0, stderr);
+    const [{ tensors: ours }, { tensors: theirs }] = await Promise.all([runPaths("on", runs).modelFile, shipped].map((file) => readSafetensors(file)));
+    for (const [name, tensor] of Object.entries(theirs)) {
+      const expected = float32Values(tensor, name);
+      assert.ok(float32Values(ours[name], name).every((value, index) => Math.abs(value - expected[index]) <= 1e-6 * (1 + Math.abs(value))), name);
+    }
+  });
+});

@@ -1,6 +1,8 @@
 import { Command } from "commander";
 import { formatProgress } from "../model/progress";
 import { createReporter } from "../setup/report";
+import type { AutoencoderName, EncoderChoice } from "../model/encoder";
+import { wholeNumber } from "./sample";
 import { CommandError, EXIT, addExamples, addJsonOption, formatTable, interruptSignal } from "./output";
 
 interface EncodeFlags {
@@ -9,6 +11,16 @@ interface EncodeFlags {
   size?: number;
   steps?: number;
   retrain?: string;
+  images?: string;
+  out?: string;
+  encoder?: string;
+  weights?: string;
+  latent?: string;
+  seed?: number;
+  workers?: number;
+  batch?: number;
+  flips?: boolean;
+  keepImages?: boolean;
   json?: boolean;
 }
 
@@ -22,12 +34,23 @@ export function encodeCommand(): Command {
     .option("--path <folder>", "where the images are; not for avatars")
     .option("--size <pixels>", "height and width of the images", Number)
     .option("--steps <count>", "training steps of a new encoder", Number)
-    .option("--retrain <file>", "train a new encoder and write it to this file");
+    .option("--retrain <file>", "train a new encoder and write it to this file")
+    .option("--images <folder>", "encode any number of images to files of latents: a folder of tar files (WebDataset) or with one sub-folder a class")
+    .option("--out <folder>", "with --images: where the latents go; the same command goes on where it stopped")
+    .option("--encoder <name>", "with --images: sd-vae, sd-vae-ema, va-vae, or the file of a trained encoder", "sd-vae")
+    .option("--weights <file>", "with --images: the encoder's weights file, if it is not in the cache")
+    .option("--latent <kind>", "with --images: mean or sample of the latent's distribution", "mean")
+    .option("--seed <number>", "with --images: of the samples", wholeNumber, 0)
+    .option("--workers <count>", "with --images: processes that encode", wholeNumber)
+    .option("--batch <images>", "with --images: encoded at once by each process", wholeNumber)
+    .option("--no-flips", "with --images: leave out the mirrored images")
+    .option("--keep-images", "with --images: keep the cropped images beside the latents");
   addJsonOption(command).action(encode);
-  return addExamples(command, ["encode", "encode --dataset folder --path photos --size 64", "encode --retrain encoder.safetensors --steps 1200"]);
+  return addExamples(command, ["encode", "encode --images imagenet/train --out data/imagenet-latents --workers 4", "encode --dataset folder --path photos --size 64", "encode --retrain encoder.safetensors --steps 1200"]);
 }
 
 async function encode(flags: EncodeFlags): Promise<void> {
+  if (flags.images !== undefined) return encodeImages(flags, flags.images);
   const { resolveConfig } = await import("../model/config.js");
   const { datasetConfig, encoderFor } = await import("../model/resources.js");
   const { loadDataset } = await import("../model/data/load.js");
@@ -61,5 +84,37 @@ async function encode(flags: EncodeFlags): Promise<void> {
   } catch (error) {
     if (!signal.aborted) throw error;
     throw new CommandError("Interrupted. Data that was rendered is kept.", EXIT.interrupted, { cause: error });
+  }
+}
+
+async function encodeImages(flags: EncodeFlags, images: string): Promise<void> {
+  const { AUTOENCODERS } = await import("../model/encoder/autoencoder.js");
+  const { encodeToShards } = await import("../model/encoder/latent-shards/index.js");
+  const { unknownNameMessage } = await import("../model/nearest-name.js");
+  const { encoder: name = "sd-vae", out, latent, seed, weights, size = 256 } = flags;
+  if (out === undefined) throw new CommandError("Where shall the latents go? Give a folder: --out FOLDER", EXIT.usage);
+  if (latent !== "mean" && latent !== "sample") throw new CommandError(`--latent is mean or sample, not ${latent}.`, EXIT.usage);
+  const isFile = name.endsWith(".safetensors");
+  if (!isFile && !Object.hasOwn(AUTOENCODERS, name)) throw new CommandError(unknownNameMessage("encoder", name, Object.keys(AUTOENCODERS)), EXIT.usage);
+  const choice: EncoderChoice = isFile ? { kind: "small", path: name } : { kind: "pretrained", name: name as AutoencoderName, imageSize: size, path: weights, latent, seed };
+  const reporter = createReporter(process.stderr);
+  const signal = interruptSignal();
+  const onProgress = (event: Parameters<typeof formatProgress>[0]): void => reporter.update(formatProgress(event));
+  try {
+    const result = await encodeToShards(images, out, choice, { signal, onProgress, workers: flags.workers, batchSize: flags.batch, flips: flags.flips, keepImages: flags.keepImages });
+    if (flags.json) console.log(JSON.stringify({ ok: true, folder: out, ...result }, null, 2));
+    else
+      console.log(
+        formatTable([
+          ["latents", `${result.images} images in ${result.shards.length} files, ${result.latentShape.join(" x ")}${result.flips ? ", each mirrored too" : ""}`],
+          ["folder", out],
+          ["encoder", `${name}, fingerprint ${result.encoder}`],
+          ["now encoded", `${result.encoded} images in ${result.seconds.toFixed(1)} s, ${result.imagesPerSecond.toFixed(2)} images/s`],
+          ["skipped", String(result.shards.reduce((sum, { skipped }) => sum + skipped, 0))],
+        ]),
+      );
+  } catch (error) {
+    if (!signal.aborted) throw error;
+    throw new CommandError("Interrupted. Finished files are kept: the same command goes on from there.", EXIT.interrupted, { cause: error });
   }
 }

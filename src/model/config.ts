@@ -44,7 +44,9 @@ export interface TrainConfig extends TimeOptions {
   preset: string;
   /** File of a trained model (model.safetensors) whose weights a training starts from, and its averages; none where empty. */
   initialModel: string;
-  /** Training steps of the variational autoencoder, when none is cached. */
+  /** "small" (trained on the data set), or a pretrained one: "sd-vae", "sd-vae-ema" or "va-vae", whose weights are downloaded by hand. */
+  encoder: string;
+  /** Training steps of the small autoencoder, when none is cached. */
   encoderSteps: number;
   /** Optimiser steps. */
   steps: number;
@@ -127,6 +129,7 @@ export const TRAIN_OPTIONS: { [Key in keyof TrainConfig]: Option<TrainConfig[Key
   trainCount: count(0, "images", 0),
   preset: oneOf<string>("tiny", Object.keys(PRESETS)),
   initialModel: text("", "a file"),
+  encoder: oneOf<string>("small", ["small", "sd-vae", "sd-vae-ema", "va-vae"]),
   encoderSteps: count(1200, "steps"),
   steps: count(1200, "steps"),
   batchSize: count(64, "images"),

@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { networkConfig, type TrainConfig } from "./config";
 import { loadDataset, type Dataset, type DatasetConfig } from "./data";
-import { cachedLatents, loadEncoder, trainEncoder, type Encoder } from "./encoder";
+import { cachedLatents, loadAutoencoder, loadEncoder, trainEncoder, type AutoencoderName, type Encoder } from "./encoder";
 import type { FeatureNetwork } from "./features/feature-network";
 import { loadFeatureNetwork, type FeatureNetworkName } from "./features/load";
 import { projectRoot } from "./files";
@@ -29,10 +29,11 @@ export interface ResourceOptions extends LongRunOptions {
 }
 
 /**
- * The encoder for a data set: the shipped one where it was made for the same data, else one trained before, else a new one, which is then kept.
+ * The encoder for a data set: the pretrained one that the configuration names; else the shipped one where it was made for the same data, else one trained before, else a new one, which is then kept.
  */
 export async function encoderFor(config: TrainConfig, train: Dataset, options: ResourceOptions = {}): Promise<Encoder> {
   const { dataFolder = join(projectRoot(), "data"), checkpointFolder = join(projectRoot(), "checkpoints") } = options;
+  if (config.encoder !== "small") return loadAutoencoder(config.encoder as AutoencoderName, { imageSize: config.imageSize });
   const name = `${config.dataset}-${config.imageSize}-encoder`;
   const shipped = join(checkpointFolder, `${name}.safetensors`);
   if (config.dataset === "avatars" && existsSync(shipped)) return loadEncoder(shipped);

@@ -8,7 +8,8 @@ import { float32Values, readSafetensors, writeSafetensors } from "../safetensors
 import { tf } from "../engine/tf";
 import type { Encoder } from "./index";
 
-const ENCODE_BATCH = 256;
+/** Pixels that are encoded at once: 256 images of 32 x 32, 4 of 256 x 256. */
+const ENCODE_PIXELS = 256 * 32 ** 2;
 
 /**
  * Encodes a whole data set.
@@ -19,8 +20,9 @@ export async function encodeDataset(encoder: Encoder, dataset: Dataset, options:
   const size = encoder.latentSize ** 2 * encoder.latentChannels;
   const latents = new Float32Array(dataset.size * size);
   const progress = createProgress({ label: `encoding ${dataset.name} (${dataset.split})`, total: dataset.size, onUpdate: options.onProgress });
-  for (let start = 0; start < dataset.size; start += ENCODE_BATCH) {
-    const count = Math.min(ENCODE_BATCH, dataset.size - start);
+  const batchSize = Math.max(1, Math.floor(ENCODE_PIXELS / dataset.imageSize ** 2));
+  for (let start = 0; start < dataset.size; start += batchSize) {
+    const count = Math.min(batchSize, dataset.size - start);
     const encoded = tf.tidy(() => encoder.encode(imageBatch(dataset, Int32Array.from({ length: count }, (_, index) => start + index)).images));
     latents.set(encoded.dataSync(), start * size);
     encoded.dispose();

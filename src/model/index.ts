@@ -23,7 +23,7 @@ export * from "./layers";
 export { initializeParameters, network, parameterShapes, type NetworkConfig } from "./network";
 export { memoryPlan, MEMORY_PLAN_DEFAULTS, summarize, SUMMARY_DEFAULTS, type LayerSummary, type MemoryPlan, type MemoryPlanOptions, type NetworkSummary, type SummaryOptions } from "./summary";
 
-export { correctionFactor, objectiveTerms, reconstructionPrediction, residualOf, trajectoryDerivative, type ImageField, type ObjectiveTerms } from "./objective";
+export { correctionFactor, fieldAlongTrajectory, objectiveTerms, reconstructionPrediction, residualOf, type FieldAlongTrajectory, type ImageField, type ObjectiveOptions, type ObjectiveTerms } from "./objective";
 
 export { defineLoss, lossNamed, lossNames, type Loss, type Terms } from "./losses";
 export { adversarialLoss, criticLoss, gradientPenalty } from "./losses/adversarial";

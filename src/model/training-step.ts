@@ -7,10 +7,10 @@ import { lossNamed, type CriticScore, type FeatureLevels, type Terms } from "./l
 import { marginalVelocity, type LatentReference } from "./marginal-velocity";
 import { criticLoss, gradientPenalty } from "./losses/adversarial";
 import { network } from "./network";
-import { objectiveTerms, trajectoryDerivative, type Batch, type ImageField } from "./objective";
+import { objectiveTerms, type Batch, type ImageField } from "./objective";
 import { adamW, clipByGlobalNorm, muonTogether, updateEma, type MuonUpdate } from "./optimizer";
 import { adversarialName, takesMuon, type TrainingState } from "./training-state";
-import { latentAt, perSample, velocity } from "./trajectory";
+import { latentAt, perSample } from "./trajectory";
 
 /** What one step is given anew: the batch, its noise and times, rates and counts. */
 export interface StepInputs extends Batch, Record<string, tf.Tensor> {
@@ -96,16 +96,13 @@ interface PartOptions extends FrozenParts {
 function partGradients(config: TrainConfig, state: TrainingState, part: Batch, options: PartOptions): { gradients: Record<string, tf.Tensor>; metrics: Record<string, tf.Tensor>; samples: Terms["samples"] } {
   const { parameters } = state.variables;
   const field: ImageField = (zT, r, y) => network(state.network, parameters, zT, r, y);
-  const imageShape = part.x0.shape.slice(1) as [number, number, number];
-  const zT = latentAt(part.z, part.eps, part.t);
-  const tangent = options.reference ? marginalVelocity(zT, part.t, part.y, options.reference) : velocity(part.z, part.eps);
-  const dFdt = trajectoryDerivative(field, zT, tangent, part.r, part.y, options.offDiagonal, imageShape);
+  const along = options.reference && marginalVelocity(latentAt(part.z, part.eps, part.t), part.t, part.y, options.reference);
   const atEnd = <T extends tf.Tensor>(tensor: T): T => tf.slice(tensor, 0, options.atEnd);
   const metrics: Record<string, tf.Tensor> = {};
   const note = (name: string, value: tf.Tensor): void => void (metrics[name] = tf.keep(stopGradient(value)));
   let samples: Terms["samples"] | undefined;
   const { grads } = tf.variableGrads(() => {
-    const objective = objectiveTerms(field, part, dFdt, config.correctionLimit);
+    const objective = objectiveTerms(field, part, { along, offDiagonal: options.offDiagonal, correctionLimit: config.correctionLimit });
     const terms: Terms = {
       ...objective,
       correctionLimit: config.correctionLimit,

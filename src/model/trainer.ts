@@ -253,7 +253,8 @@ function averagedModel(config: TrainConfig, state: TrainingState, resources: Res
 async function sampleGrid(config: TrainConfig, state: TrainingState, resources: Resources, perClass: number): Promise<NonNullable<StepEvent["samples"]>> {
   const { classes, imageSize } = state.network;
   const labels = Array.from({ length: classes * perClass }, (_, index) => index % classes);
-  const images = sample(averagedModel(config, state, resources, 0), labels, { seed: config.seed });
+  // The weights change between grids and a grid is one batch: a graph of its own would not pay.
+  const images = sample(averagedModel(config, state, resources, 0), labels, { seed: config.seed, compile: false });
   const pixels = await imagesToPixels(images);
   images.dispose();
   return { pixels, count: labels.length, imageSize, labels };

@@ -99,6 +99,8 @@ export interface TrainConfig extends TimeOptions {
   checkpointEvery: number;
   /** Steps between grids of samples; 0 for none. */
   sampleEvery: number;
+  /** "float32", or "bf16": factors of matrix products and convolutions in bfloat16, weights and sums in float32. */
+  precision: string;
   /** Run each step as one compiled graph where the engine can. */
   compile: boolean;
 }
@@ -162,6 +164,7 @@ export const TRAIN_OPTIONS: { [Key in keyof TrainConfig]: Option<TrainConfig[Key
   perceptualSize: count(48, "pixels", 16),
   checkpointEvery: count(500, "steps"),
   sampleEvery: count(200, "steps", 0),
+  precision: oneOf<string>("float32", ["float32", "bf16"]),
   compile: { default: true, unit: "", expected: "true or false", valid: (given) => typeof given === "boolean" },
 };
 

@@ -36,6 +36,8 @@ export interface StepEvent {
   /** Seconds of the step and, of these, spent on getting its data ready. */
   seconds: number;
   dataSeconds: number;
+  /** Share of the step's time, compiling aside, in which it waited for its data. */
+  waitShare: number;
   elapsedSeconds: number;
   secondsLeft: number | undefined;
   /** Samples of the averaged weights, the same noise and classes each time: bytes [N, S, S, 3] and labels. */
@@ -111,9 +113,11 @@ export async function* train(given: Partial<TrainConfig>, options: TrainOptions 
       const { statics } = inputs;
       const ready = performance.now();
       const program = JSON.stringify(statics);
+      let compileSeconds = 0;
       if (config.compile && !prepared.has(program)) {
         prepareStep(step, config, state, resources, active, criticLearns, options.onProgress);
         prepared.add(program);
+        compileSeconds = (performance.now() - ready) / 1000;
       }
       const outputs = step(inputs.tensors, statics);
       const values = Object.fromEntries(Object.entries(outputs).map(([name, tensor]) => [name, tensor.dataSync()[0]]));
@@ -135,6 +139,7 @@ export async function* train(given: Partial<TrainConfig>, options: TrainOptions 
         learningRate: inputs.learningRate,
         seconds: stepSeconds,
         dataSeconds: (ready - started) / 1000,
+        waitShare: (ready - started) / 1000 / (stepSeconds - compileSeconds),
         elapsedSeconds: seconds,
         secondsLeft,
       };

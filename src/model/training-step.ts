@@ -1,6 +1,7 @@
 import type { TrainConfig } from "./config";
 import { critic, translate } from "./critic";
 import { compile, type Compiled, type CompileOptions, type StaticArguments } from "./engine/compile";
+import { withPrecision, type Precision } from "./engine/precision";
 import { tf } from "./engine/tf";
 import { stopGradient } from "./layers";
 import { lossNamed, type CriticScore, type FeatureLevels, type Terms } from "./losses";
@@ -68,7 +69,7 @@ function stepOnce(config: TrainConfig, state: TrainingState, frozen: FrozenParts
   const samples: Terms["samples"][] = [];
   const sums: Record<string, tf.Tensor> = {};
   parts.forEach((part) => {
-    const result = partGradients(config, state, part, { ...frozen, active, score: criticPart.score, adversarialShare: criticPart.share, atEnd: Number(statics.atEnd), offDiagonal: Number(statics.offDiagonal) });
+    const result = withPrecision(config.precision as Precision, () => partGradients(config, state, part, { ...frozen, active, score: criticPart.score, adversarialShare: criticPart.share, atEnd: Number(statics.atEnd), offDiagonal: Number(statics.offDiagonal) }));
     for (const [name, value] of Object.entries(result.metrics)) (metrics[name] ??= []).push(value);
     for (const [name, gradient] of Object.entries(result.gradients)) sums[name] = sums[name] ? tf.add(sums[name], gradient) : gradient;
     samples.push(result.samples);
@@ -79,7 +80,7 @@ function stepOnce(config: TrainConfig, state: TrainingState, frozen: FrozenParts
   updateEma(state.variables.average, parameters, inputs.emaDecay);
   const outputs: Record<string, tf.Tensor> = Object.fromEntries(Object.entries(metrics).map(([name, values]) => [name, tf.div(tf.addN(values), values.length)]));
   outputs.gradientNorm = clipped.norm;
-  if (statics.critic === true) outputs.critic = criticPart.update(samples);
+  if (statics.critic === true) outputs.critic = withPrecision(config.precision as Precision, () => criticPart.update(samples));
   tf.dispose([metrics, samples]);
   return outputs;
 }

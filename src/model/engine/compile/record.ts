@@ -122,9 +122,10 @@ export function record<Outputs extends Record<string, tf.Tensor>>(
   backend.getInputTensorIds = function (tensors) {
     return tensors.flatMap((tensor) => {
       if (!tensor.dataId || madeInside.has(tensor.dataId)) return getInputTensorIds.call(backend, [tensor]);
+      const current = backend.binding;
       backend.binding = binding;
       const [id] = getInputTensorIds.call(backend, [tensor]);
-      backend.binding = recorder;
+      backend.binding = current;
       externalData.set(id, tensor.dataId);
       return [id];
     });

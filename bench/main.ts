@@ -20,7 +20,8 @@ import { peersFolder, peersPython } from "./peers";
 import { describeHost, reportTables, writeReport, type FailedRow, type Report, type ResultRow } from "./report";
 import { isForward, PEERS, planOf, type Comparison, type PeerName, type Scaling } from "./rows";
 import { median, quartiles } from "./statistics";
-import { ENCODER_BATCH, MATRIX_SIZE, SIZES, type Precision, type WorkSpec } from "./workload";
+import type { Precision } from "../src/model/engine/precision";
+import { ENCODER_BATCH, MATRIX_SIZE, SIZES, type WorkSpec } from "./workload";
 
 interface BenchFlags {
   quick?: boolean;
@@ -28,12 +29,14 @@ interface BenchFlags {
   rows?: string;
   precision: Precision;
   repeats: number;
+  minutes?: number;
   fresh?: boolean;
 }
 
 /** Seconds of measuring in one repeat, and the fewest runs in it. */
 const SECONDS = { quick: 0.8, full: 1.5 };
 const LEAST_RUNS = 2;
+const NO_TIME = "no time was left";
 /** Share of the processors that others may use before a warning. */
 const BUSY_SHARE = 0.25;
 
@@ -76,7 +79,7 @@ const nameOf = ({ title, spec }: Comparison): string => `${title}, ${spec.size}`
 const batchOf = (spec: WorkSpec): number => spec.batchSize ?? (spec.work === "encode" ? ENCODER_BATCH : SIZES[spec.size].batchSize);
 
 /** All rows of one piece of work: proves that each peer does the same, then times both in turn. */
-async function compare(bench: Bench, comparison: Comparison, peers: readonly PeerName[]): Promise<void> {
+async function compare(bench: Bench, comparison: Comparison, peers: readonly PeerName[], outOfTime: () => boolean): Promise<void> {
   const { scratch, report, reporter } = bench;
   const { spec, title } = comparison;
   const { threads } = report.machine;
@@ -90,6 +93,10 @@ async function compare(bench: Bench, comparison: Comparison, peers: readonly Pee
     await bench.keep();
   };
 
+  if (outOfTime()) {
+    for (const peer of peers) report.rows.push({ work: title, size: spec.size, peer, failure: NO_TIME });
+    return;
+  }
   reporter.update(`${nameOf(comparison)}: what comes out`);
   const prover = await start(bench, "tensorflow", threads);
   let ours: Participant | undefined;
@@ -103,6 +110,7 @@ async function compare(bench: Bench, comparison: Comparison, peers: readonly Pee
     const first = (await ours.ask({ do: "first" })).seconds as number;
     for (const peer of peers) {
       try {
+        if (outOfTime()) throw new Error(NO_TIME);
         report.rows.push(await pair(bench, comparison, peer, { ours, first, proof, work, result }));
         const row = report.rows.at(-1) as ResultRow;
         reporter.line(`${nameOf(comparison)}, ${peer}: ${row.ratio.toFixed(2)} times as fast (${row.spread.map((ratio) => ratio.toFixed(2)).join(" to ")})`);
@@ -260,23 +268,32 @@ async function main(flags: BenchFlags): Promise<void> {
     if (kept) reporter.line(`Going on with the benchmark of ${kept.date}: ${kept.rows.length} rows are there (--fresh begins anew).`);
     const stage: Stage = { flags, python, scratch, signal };
     const report = kept ?? (await beginReport(stage));
-    const bench: Bench = { ...stage, report, reporter, keep: () => writeFileAtomic(file, `${JSON.stringify(report, null, 2)}\n`) };
+    const keep = async (): Promise<void> => {
+      await writeFileAtomic(file, `${JSON.stringify(report, null, 2)}\n`);
+      if (flags.rows === undefined) await writeReport(report);
+    };
+    const bench: Bench = { ...stage, report, reporter, keep };
     const wanted = (text: string): boolean => flags.rows === undefined || new RegExp(flags.rows, "i").test(text);
     const measurable = (peer: PeerName): boolean => flags.device === "cpu" || PEERS[peer].program === "tensorflow";
-    const { comparisons, scalings } = planOf(flags.quick ?? false, flags.precision);
-    try {
+    const { first, scalings, rest } = planOf(flags.quick ?? false, flags.precision);
+    const outOfTime = (): boolean => flags.minutes !== undefined && performance.now() - began > 60_000 * flags.minutes;
+    const compareAll = async (comparisons: readonly Comparison[]): Promise<void> => {
       for (const comparison of comparisons) {
         const done = (peer: PeerName): boolean => report.rows.some((row: ResultRow | FailedRow) => row.work === comparison.title && row.size === comparison.spec.size && row.peer === peer && "ratio" in row);
         const peers = comparison.peers.filter((peer) => measurable(peer) && wanted(`${nameOf(comparison)}, ${peer}`) && !done(peer));
         report.rows = report.rows.filter((row) => "ratio" in row || row.work !== comparison.title || row.size !== comparison.spec.size || !peers.includes(row.peer));
-        if (peers.length > 0) await compare(bench, comparison, peers);
+        if (peers.length > 0) await compare(bench, comparison, peers, outOfTime);
       }
+    };
+    try {
+      await compareAll(first);
       for (const scaling of scalings) {
         for (const program of ["ours", ...scaling.peers.filter(measurable)] as const) {
           const done = report.scaling.some((row) => row.over === scaling.over && row.program === program);
-          if (!done && wanted(`time against ${scaling.over}, ${program}`)) await scale(bench, scaling, program);
+          if (!done && !outOfTime() && wanted(`time against ${scaling.over}, ${program}`)) await scale(bench, scaling, program);
         }
       }
+      await compareAll(rest);
     } catch (error) {
       if (!signal.aborted) throw error;
       console.log(reportTables(report));
@@ -300,6 +317,7 @@ const command = new Command("npm run bench --")
   .option("--rows <pattern>", "only rows whose name matches this regular expression, e.g. 'tiny, JAX'; docs/benchmarks stays as it is")
   .addOption(new Option("--precision <name>", "of the computation").choices(["float32", "bf16"]).default("float32"))
   .option("--repeats <count>", "how often the two programs of a row take turns", Number, 5)
+  .option("--minutes <count>", "begin no further row after this time, and write what there is", Number)
   .option("--fresh", "begin anew where an unfinished benchmark could be gone on with")
   .action(main);
 

@@ -7,7 +7,7 @@ import { projectRoot, writeFileAtomic } from "../src/model/files";
 import type { Agreement } from "./agreement";
 import type { PeerName } from "./rows";
 import { fittedExponent } from "./statistics";
-import type { Precision } from "./workload";
+import type { Precision } from "../src/model/engine/precision";
 
 /** One comparison. */
 export interface ResultRow {

@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { networkConfig, resolveConfig, type TrainConfig } from "../src/model/config";
 import { loadEncoder } from "../src/model/encoder";
 import { compile, type CompileOptions } from "../src/model/engine/compile";
+import type { Precision } from "../src/model/engine/precision";
 import { tf } from "../src/model/engine/tf";
 import { efficientNetLiteParameters, loadEfficientNetLite } from "../src/model/features/efficientnet-lite";
 import { resizeMatrix } from "../src/model/features/resize";
@@ -24,11 +25,10 @@ const LOSSES: Record<LossSet, Record<string, number>> = { pixel: { pixel: 1 }, a
 export const SIZES = {
   tiny: { preset: "tiny", imageSize: 32, latentSize: 8, latentChannels: 4, classes: 8, batchSize: 64 },
   small: { preset: "small", imageSize: 32, latentSize: 8, latentChannels: 4, classes: 8, batchSize: 64 },
-  B: { preset: "B", imageSize: 256, latentSize: 32, latentChannels: 4, classes: 1000, batchSize: 4 },
+  B: { preset: "B", imageSize: 256, latentSize: 32, latentChannels: 4, classes: 1000, batchSize: 2 },
 } as const;
 
 export type SizeName = keyof typeof SIZES;
-export type Precision = "float32" | "bf16";
 
 /** One piece of work that the engine and its peers do alike. */
 export interface WorkSpec {
@@ -88,13 +88,11 @@ export interface StepWorkload {
 function shapesOf(spec: WorkSpec): { config: TrainConfig; network: NetworkConfig } {
   const own = SIZES[spec.size];
   const { imageSize = own.imageSize, latentSize = own.latentSize, batchSize = own.batchSize } = spec;
-  const config = resolveConfig({ preset: own.preset, imageSize, batchSize, losses: LOSSES[spec.losses], velocity: "conditional", steps: 1000, ...precisionOption(spec.precision) });
+  // At the size of B, Muon's iterations would take most of a step of two images: AdamW shows what the network costs.
+  const optimizer = spec.size === "B" ? "adamw" : "muon";
+  const config = resolveConfig({ preset: own.preset, optimizer, imageSize, batchSize, losses: LOSSES[spec.losses], velocity: "conditional", steps: 1000, precision: spec.precision });
   const network = networkConfig(own.preset, { imageSize, latentSize, latentChannels: own.latentChannels, classes: own.classes });
   return { config, network: { ...network, depth: spec.depth ?? network.depth } };
-}
-
-function precisionOption(precision: Precision): object {
-  return precision === "float32" ? {} : { precision };
 }
 
 /**

@@ -40,6 +40,11 @@ describe("train", () => {
     assert.ok(events.every(({ total, gradientNorm }) => Number.isFinite(total) && gradientNorm > 0));
     const paths = runPaths("plain", folder);
     assert.deepEqual(numbers(readMetrics(paths.metricsFile)), numbers(events));
+    for (const { seconds, dataSeconds, waitShare } of events) {
+      assert.ok(waitShare > 0 && waitShare < 1, `${waitShare}`);
+      assert.ok(waitShare >= dataSeconds / seconds, "compiling does not count as work that data is compared with");
+    }
+    assert.ok(readMetrics(paths.metricsFile).every(({ waitShare }) => typeof waitShare === "number"), "the metrics tell it");
     assert.match(events[5].checkpoint!, /step-00000006$/);
     assert.ok((await readSafetensors(paths.modelFile)).metadata.kind === "crossflow model");
   });

@@ -9,6 +9,8 @@ process.env.TF_FORCE_GPU_ALLOW_GROWTH ??= "true";
 // oneDNN's convolutions and matrix products are the fastest on x86. It also brings an allocator that keeps large blocks:
 // the default one maps and unmaps them at every operation, which triples the time of an addition.
 process.env.TF_ENABLE_ONEDNN_OPTS ??= "1";
+// TensorFlow's best-fit allocator keeps what a step frees for the next one.
+process.env.TF_CPU_ALLOCATOR_USE_BFC ??= "true";
 
 // The package calls these functions of node:util, which Node 24 no longer has.
 const removedFromNode = { isNullOrUndefined: (value: unknown) => value == null, isArray: Array.isArray };

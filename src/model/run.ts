@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { appendFile, mkdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
-import type { TrainConfig } from "./config";
+import { TRAIN_OPTIONS, type TrainConfig } from "./config";
 import { latestCheckpoint, readCheckpointRecord } from "./checkpoint";
 import { describeFileError, projectRoot, writeFileAtomic } from "./files";
 
@@ -44,7 +44,9 @@ export function findRun(config: TrainConfig, existing: ExistingRun, runsFolder?:
   if (existing === "fail" && holdsResults(run)) throw new Error(`there is a run "${config.name}" in ${run.folder}: go on with it (resume), move it aside (replace), or choose another name`);
   const checkpoint = existing === "resume" ? latestCheckpoint(run.checkpoints) : undefined;
   if (!checkpoint) return { run };
-  const { config: saved, step } = readCheckpointRecord(checkpoint);
+  const { config: given, step } = readCheckpointRecord(checkpoint);
+  // A run that is older than an option was trained with its default.
+  const saved = { ...Object.fromEntries(Object.entries(TRAIN_OPTIONS).map(([key, option]) => [key, option.default])), ...given } as TrainConfig;
   const changed = (Object.keys(config) as (keyof TrainConfig)[]).filter((key) => !MAY_CHANGE.includes(key) && JSON.stringify(config[key]) !== JSON.stringify(saved[key]));
   if (changed.length > 0) {
     const list = changed.map((key) => `${key} (${JSON.stringify(saved[key])} there, ${JSON.stringify(config[key])} here)`).join(", ");

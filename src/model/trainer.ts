@@ -5,7 +5,7 @@ import { epochBatches, imageBatch, imagesToPixels } from "./data";
 import { tf } from "./engine/tf";
 import { imageGrid, writePicture } from "./image-files";
 import { interruptSignal, yieldToEventLoop } from "./interrupt";
-import { lossNamed } from "./losses";
+import { LossError, lossNamed } from "./losses";
 import { latentReference } from "./marginal-velocity";
 import { saveModel, type Model } from "./model";
 import { emaDecayAt, learningRateAt } from "./optimizer";
@@ -14,6 +14,7 @@ import { randomStream, type RandomStream } from "./random";
 import { disposeResources, loadResources, type Resources } from "./resources";
 import { appendMetrics, findRun, openRun, type ExistingRun } from "./run";
 import { sample } from "./sampler";
+import { lossShareAt } from "./schedules";
 import { adversarialName, createTrainingState, disposeTrainingState, type StreamName, type TrainingState } from "./training-state";
 import { trainingStep, TRANSLATION_SHARE, type CriticInputs, type StepInputs, type TrainingStep } from "./training-step";
 import { sampleTimes } from "./trajectory";
@@ -72,7 +73,7 @@ export async function* train(given: Partial<TrainConfig>, options: TrainOptions 
   const config = resolveConfig(given);
   const lossNames = Object.keys(config.losses).filter((name) => config.losses[name] > 0);
   if (lossNames.length === 0) throw new Error("the configuration gives no loss a weight above 0: set losses, such as { pixel: 1 }");
-  lossNames.forEach(lossNamed);
+  [...lossNames, ...Object.keys({ ...config.lossStart, ...config.lossRampSteps, ...config.lossRamp })].forEach(lossNamed);
   const adversarial = adversarialName(config);
   const signal = options.signal ?? interruptSignal();
   signal.throwIfAborted();
@@ -112,13 +113,13 @@ export async function* train(given: Partial<TrainConfig>, options: TrainOptions 
       const ready = performance.now();
       const program = JSON.stringify(statics);
       if (config.compile && !prepared.has(program)) {
-        prepareStep(step, config, state, resources, active, criticLearns, options.onProgress);
+        inStep(state.step + 1, () => prepareStep(step, config, state, resources, active, criticLearns, options.onProgress));
         prepared.add(program);
       }
-      const outputs = step(inputs.tensors, statics);
+      const outputs = inStep(state.step + 1, () => step(inputs.tensors, statics));
       const values = Object.fromEntries(Object.entries(outputs).map(([name, tensor]) => [name, tensor.dataSync()[0]]));
       tf.dispose([inputs.tensors, outputs]);
-      assertFinite(values, state.step + 1);
+      assertFinite(values, active, state.step + 1);
       state.step++;
       if (criticLearns) state.criticSteps++;
       betweenSteps = true;
@@ -181,9 +182,10 @@ function prepareStep(step: TrainingStep, config: TrainConfig, state: TrainingSta
   if (step.programs().length > programs) onProgress?.({ label, done: 1, total: 1, elapsedSeconds: (performance.now() - started) / 1000, secondsLeft: 0 });
 }
 
-/** Share of its weight at which the adversarial loss counts: rises from 0 to 1 over the ramp. */
-function adversarialShareAt(config: TrainConfig, step: number, start: number): number {
-  return config.adversarialRamp === 0 ? 1 : Math.min(Math.max((step - start + 1) / config.adversarialRamp, 0), 1);
+/** Share of its weight at which a loss counts in a step. */
+function lossShare(config: TrainConfig, name: string, step: number): number {
+  const rampSteps = config.lossRampSteps[name] ?? (name.startsWith("adversarial") ? config.adversarialRamp : 0);
+  return lossShareAt(step, { start: config.lossStart[name] ?? 0, rampSteps, ramp: config.lossRamp[name] ?? "linear" });
 }
 
 interface PreparedInputs {
@@ -216,14 +218,13 @@ function stepInputs(config: TrainConfig, state: Pick<TrainingState, "step" | "cr
     matrixLearningRate: tf.scalar(config.matrixLearningRate * share),
     stepCount: tf.scalar(state.step + 1),
     emaDecay: tf.scalar(emaDecayAt(state.step, config.emaDecay) / rateScale),
+    lossShares: tf.tensor1d(active.map((name) => lossShare(config, name, state.step))),
   };
   if (criticLearns) {
     const reach = Math.floor(imageSize * TRANSLATION_SHARE);
-    const start = config.lossStart[adversarialName(config)!] ?? 0;
     const criticInputs: CriticInputs = {
       shifts: tf.tensor2d(streams.critic.integers(2 * batchSize, 2 * reach + 1).map((shift) => shift - reach), [2, batchSize], "int32"),
       penaltyNoise: tf.tensor4d(streams.critic.normal(batchSize * imageSize * imageSize * 3), [batchSize, imageSize, imageSize, 3]),
-      adversarialShare: tf.scalar(adversarialShareAt(config, state.step, start) / rateScale),
       criticLearningRate: tf.scalar(config.criticLearningRate * share),
       criticStepCount: tf.scalar(state.criticSteps + 1),
     };
@@ -233,9 +234,22 @@ function stepInputs(config: TrainConfig, state: Pick<TrainingState, "step" | "cr
   return { tensors, statics: { atEnd, offDiagonal, active: active.join(), critic: criticLearns }, learningRate: config.learningRate * share };
 }
 
-function assertFinite(values: Record<string, number>, step: number): void {
+/** Adds the step to the message of a loss that is at fault. */
+function inStep<Result>(step: number, run: () => Result): Result {
+  try {
+    return run();
+  } catch (error) {
+    if (error instanceof LossError) throw new LossError(`${error.message} (step ${step})`, { cause: error.cause });
+    throw error;
+  }
+}
+
+/** @throws Error naming the loss that is no longer finite, or those whose gradient is not, and the step */
+function assertFinite(values: Record<string, number>, active: string[], step: number): void {
   const [broken] = Object.entries(values).find(([, value]) => !Number.isFinite(value)) ?? [];
-  if (broken) throw new Error(`${broken} became ${values[broken]} in step ${step}: lower the learning rates, or the weight of that loss. The last checkpoint before it is whole`);
+  if (!broken) return;
+  const what = active.includes(broken) ? `loss "${broken}"` : broken === "critic" ? "the critic's loss" : broken === "gradientNorm" ? `the gradient of ${active.map((name) => `"${name}"`).join(" + ")}` : broken;
+  throw new Error(`${what} became ${values[broken]} in step ${step}: lower the learning rates, or the weight of that loss. Nothing of this step is saved; the last checkpoint before it is whole`);
 }
 
 /** A model of the state's averaged weights; shares their tensors. */

@@ -109,6 +109,8 @@ export interface TrainConfig extends TimeOptions, TimeSamplerOptions {
   checkpointEvery: number;
   /** Steps between grids of samples; 0 for none. */
   sampleEvery: number;
+  /** Steps between diagnostics, which also look for signs of a collapse; 0 for none. */
+  diagnosticsEvery: number;
   /** Run each step as one compiled graph where the engine can. */
   compile: boolean;
 }
@@ -199,6 +201,7 @@ export const TRAIN_OPTIONS: { [Key in keyof TrainConfig]: Option<TrainConfig[Key
   perceptualSize: count(48, "pixels", 16),
   checkpointEvery: count(500, "steps"),
   sampleEvery: count(200, "steps", 0),
+  diagnosticsEvery: count(50, "steps", 0),
   compile: { default: true, unit: "", expected: "true or false", valid: (given) => typeof given === "boolean" },
 };
 

@@ -40,7 +40,8 @@ export { critic, criticShapes, translate, type CriticConfig } from "./critic";
 export * from "./optimizer";
 export { loadResources, disposeResources, encoderFor, type Resources } from "./resources";
 export { train, type StepEvent, type TrainOptions } from "./trainer";
-export { readMetrics, runPaths, type Run } from "./run";
+export { readDiagnostics, readMetrics, runPaths, type Run } from "./run";
+export { collapseAlarms, createProbe, describeAlarm, REGION_COLUMNS, REGION_ROWS, type Alarm, type Diagnostics, type Probe, type ProbeResult, type RegionMap, type RegionMaps } from "./diagnostics";
 export { latestCheckpoint, readCheckpointRecord } from "./checkpoint";
 
 export { disposeModel, evaluateModel, loadModel, saveModel, type Model } from "./model";

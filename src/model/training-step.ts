@@ -5,7 +5,7 @@ import { tf } from "./engine/tf";
 import { stopGradient } from "./layers";
 import { evaluateLoss, type CriticScore, type FeatureLevels, type Terms } from "./losses";
 import { marginalVelocity, type LatentReference } from "./marginal-velocity";
-import { adversarialVariant, criticLoss, criticPictures, gradientPenalty, type CriticPictures } from "./losses/adversarial";
+import { adversarialVariant, criticLossOfScores, criticPictures, gradientPenalty, type CriticPictures } from "./losses/adversarial";
 import { network } from "./network";
 import { objectiveTerms, trajectoryDerivative, type Batch, type ImageField } from "./objective";
 import { adamW, clipByGlobalNorm, muonTogether, updateEma, type MuonUpdate } from "./optimizer";
@@ -44,6 +44,9 @@ export interface FrozenParts {
   reference?: LatentReference;
 }
 
+/** Outputs with a number for each sample: norm of the gradient that reaches F (1: the default pixel loss's pull), root mean squares of t R and of dF/dt. */
+export const SAMPLE_OUTPUTS = { gradient: "sample-gradient", residual: "sample-residual", derivative: "sample-derivative" } as const;
+
 export type TrainingStep = Compiled<StepInputs, Record<string, tf.Tensor>>;
 
 /**
@@ -52,7 +55,8 @@ export type TrainingStep = Compiled<StepInputs, Record<string, tf.Tensor>>;
  * that count, joined by commas) and `critic` (whether the critic learns).
  * @param state what the step updates
  * @param frozen what the step reads and never changes
- * @returns the compiled step; its outputs are scalars: one a loss, `total`, `gradientNorm`, `residual`, and `critic`
+ * @returns the compiled step; its outputs are scalars: one a loss, `total`, `gradientNorm`, `residual`, and `critic`, `criticAccuracy` and `criticGap` where the critic
+ *   learns; and, where the configuration asks for diagnostics, what each sample showed, [B]: those of SAMPLE_OUTPUTS
  */
 export function trainingStep(config: TrainConfig, state: TrainingState, frozen: FrozenParts = {}, options: CompileOptions = {}): TrainingStep {
   const step = (inputs: StepInputs, statics: StaticArguments): Record<string, tf.Tensor> => stepOnce(config, state, frozen, inputs, statics);
@@ -77,9 +81,9 @@ function stepOnce(config: TrainConfig, state: TrainingState, frozen: FrozenParts
   const clipped = clipByGlobalNorm(gradients, config.clipNorm);
   updateNetwork(config, state, clipped.gradients, inputs);
   updateEma(state.variables.average, parameters, inputs.emaDecay);
-  const outputs: Record<string, tf.Tensor> = Object.fromEntries(Object.entries(metrics).map(([name, values]) => [name, tf.div(tf.addN(values), values.length)]));
+  const outputs: Record<string, tf.Tensor> = Object.fromEntries(Object.entries(metrics).map(([name, values]) => [name, values[0].rank > 0 ? tf.concat(values, 0) : tf.div(tf.addN(values), values.length)]));
   outputs.gradientNorm = clipped.norm;
-  if (statics.critic === true) outputs.critic = criticPart.update(pictures);
+  if (statics.critic === true) Object.assign(outputs, criticPart.update(pictures));
   tf.dispose([metrics, pictures.map((each) => ({ ...each }))]);
   return outputs;
 }
@@ -105,8 +109,9 @@ function partGradients(config: TrainConfig, state: TrainingState, part: Batch, o
   const note = (name: string, value: tf.Tensor): void => void (metrics[name] = tf.keep(stopGradient(value)));
   const { on } = adversarialVariant(adversarialName(config) ?? "adversarial");
   let pictures: CriticPictures | undefined;
+  const observed: ImageField = config.diagnosticsEvery === 0 ? field : (zT, r, y) => withObservedGradient(field(zT, r, y), (gradient) => note(SAMPLE_OUTPUTS.gradient, pulls(gradient)));
   const { grads } = tf.variableGrads(() => {
-    const objective = objectiveTerms(field, part, dFdt, config.correctionLimit);
+    const objective = objectiveTerms(observed, part, dFdt, config.correctionLimit);
     const terms: Terms = {
       ...objective,
       correctionLimit: config.correctionLimit,
@@ -121,7 +126,12 @@ function partGradients(config: TrainConfig, state: TrainingState, part: Batch, o
     });
     const total = tf.addN(weighted) as tf.Scalar;
     note("total", total);
-    note("residual", tf.mean(tf.abs(tf.mul(perSample(part.t), objective.residual))));
+    const missed: tf.Tensor4D = tf.mul(perSample(part.t), objective.residual);
+    note("residual", tf.mean(tf.abs(missed)));
+    if (config.diagnosticsEvery > 0) {
+      note(SAMPLE_OUTPUTS.residual, rootMeanSquares(missed));
+      note(SAMPLE_OUTPUTS.derivative, rootMeanSquares(dFdt));
+    }
     const { images, real, y, counts } = criticPictures(on, terms);
     pictures = { images: tf.keep(stopGradient(images)), real: tf.keep(tf.clone(real)), y: tf.keep(tf.clone(y)), ...(counts && { counts: tf.keep(tf.clone(counts)) }) };
     return total;
@@ -129,6 +139,26 @@ function partGradients(config: TrainConfig, state: TrainingState, part: Batch, o
   const gradients = Object.fromEntries(Object.entries(parameters).map(([name, variable]) => [name, grads[variable.name] ?? tf.zerosLike(variable)]));
   return { gradients, metrics, pictures: pictures! };
 }
+
+/** The images themselves; `observe` hears of the gradient that reaches them. */
+function withObservedGradient(images: tf.Tensor4D, observe: (gradient: tf.Tensor4D) => void): tf.Tensor4D {
+  const operation = tf.customGrad((x) => ({
+    value: tf.clone(x as tf.Tensor),
+    gradFunc: (gradient: tf.Tensor): tf.Tensor => {
+      observe(gradient as tf.Tensor4D);
+      return tf.clone(gradient);
+    },
+  }));
+  return operation(images) as tf.Tensor4D;
+}
+
+/** Norm of each image's gradient, in units of what the default pixel loss gives it, 2 / (sqrt(H W C) B). @returns [B] */
+function pulls(gradient: tf.Tensor4D): tf.Tensor1D {
+  const [batch, height, width, channels] = gradient.shape;
+  return tf.mul(tf.sqrt(tf.sum(tf.square(gradient), [1, 2, 3])), (Math.sqrt(height * width * channels) * batch) / 2) as tf.Tensor1D;
+}
+
+const rootMeanSquares = (images: tf.Tensor4D): tf.Tensor1D => tf.sqrt(tf.mean(tf.square(images), [1, 2, 3])) as tf.Tensor1D;
 
 function updateNetwork(config: TrainConfig, state: TrainingState, gradients: Record<string, tf.Tensor>, { learningRate, matrixLearningRate, stepCount }: StepInputs): void {
   const { parameters, first, second } = state.variables;
@@ -144,7 +174,7 @@ function updateNetwork(config: TrainConfig, state: TrainingState, gradients: Rec
 }
 
 /** The critic as the losses see it (on translated images), and its own step on the samples of the same batch. */
-function criticOf(config: TrainConfig, state: TrainingState, inputs: CriticInputs, present: boolean): { score: CriticScore; update(pictures: CriticPictures[]): tf.Scalar } {
+function criticOf(config: TrainConfig, state: TrainingState, inputs: CriticInputs, present: boolean): { score: CriticScore; update(pictures: CriticPictures[]): Record<string, tf.Tensor> } {
   if (!present) return { score: missing("critic", "only a training with a loss whose name begins with \"adversarial\" has one"), update: missing("critic", "only a training with a loss whose name begins with \"adversarial\" has one") };
   const { critic: weights, criticFirst, criticSecond } = state.variables;
   const [rows, columns] = tf.split(inputs.shifts, 2, 0).map((row) => row.reshape([-1]) as tf.Tensor1D);
@@ -153,13 +183,19 @@ function criticOf(config: TrainConfig, state: TrainingState, inputs: CriticInput
     return critic(state.critic!, weights, translate(images, shift(rows), shift(columns)), y);
   };
   const { kind } = adversarialVariant(adversarialName(config)!);
-  const update = (parts: CriticPictures[]): tf.Scalar => {
+  const update = (parts: CriticPictures[]): Record<string, tf.Tensor> => {
     const join = <T extends tf.Tensor>(tensors: T[]): T => (tensors.length === 1 ? tensors[0] : tf.concat(tensors, 0));
     const [fake, real, y] = [join(parts.map(({ images }) => images)), join(parts.map((part) => part.real)), join(parts.map((part) => part.y))];
     const counts = parts[0].counts && join(parts.map((part) => part.counts!));
     const noise = tf.slice(inputs.penaltyNoise, 0, fake.shape[0]);
+    const balance: Record<string, tf.Tensor> = {};
     const { value, grads } = tf.variableGrads(() => {
-      const loss = criticLoss(kind, score, real, fake, y, counts);
+      const [onReal, onFake] = [score(real, y), score(fake, y)];
+      const loss = criticLossOfScores(kind, onReal, onFake, counts);
+      const gap = stopGradient(tf.sub(onReal.whole, onFake.whole)).reshape([-1]); // [N]
+      const average = (values: tf.Tensor): tf.Tensor => (counts ? tf.div(tf.sum(tf.mul(values, counts)), tf.maximum(tf.sum(counts), 1)) : tf.mean(values));
+      balance.criticGap = tf.keep(average(gap));
+      balance.criticAccuracy = tf.keep(average(tf.greater(gap, 0).toFloat()));
       if (config.criticPenalty === 0) return loss;
       const penalised = config.criticPenaltyOn === "both" ? [real, fake] : config.criticPenaltyOn === "real" ? [real] : [fake];
       const penalty = tf.addN(penalised.map((images) => gradientPenalty(score, images, noise, y, config.criticPenaltyStep)));
@@ -168,7 +204,7 @@ function criticOf(config: TrainConfig, state: TrainingState, inputs: CriticInput
     for (const [name, variable] of Object.entries(weights)) {
       adamW(variable, grads[variable.name], criticFirst[name], criticSecond[name], inputs.criticLearningRate, inputs.criticStepCount, { beta1: 0, beta2: 0.99 });
     }
-    return value;
+    return { critic: value, ...balance };
   };
   return { score, update };
 }

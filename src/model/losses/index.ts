@@ -86,7 +86,8 @@ export function evaluateLoss(name: string, terms: Terms): tf.Scalar {
   try {
     value = lossNamed(name)(terms);
   } catch (error) {
-    throw new LossError(`loss "${name}" failed: ${(error as Error).message}`, { cause: error });
+    // TensorFlow's binding puts the status before its message.
+    throw new LossError(`loss "${name}" failed: ${(error as Error).message.replace(/^Invalid TF_Status: \d+\s+Message: /, "")}`, { cause: error });
   }
   if (!(value instanceof tf.Tensor) || value.size !== 1) throw new LossError(`loss "${name}" must return a scalar tensor, not ${value instanceof tf.Tensor ? `shape [${value.shape}]` : typeof value}: take the mean over batch and pixels`);
   return value.reshape([]);

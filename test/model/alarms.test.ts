@@ -15,11 +15,11 @@ after(() => rmSync(folder, { recursive: true, force: true }));
 /** The paper's way to draw times, for a latent whose shift is 1. */
 const times: Partial<TrainConfig> = { velocity: "conditional", endShare: 0, boundaryShare: 0, minimumTime: 0.01 };
 
-/** Trains the tiny network, and gives the alarms of its last diagnostics. */
+/** Trains the tiny network, and gives the alarms that it raised, each once. */
 async function alarmsOf(name: string, config: Partial<TrainConfig>): Promise<Alarm[]> {
-  let last: Alarm[] = [];
-  for await (const { diagnostics } of train({ ...base, name, steps: 24, batchSize: 32, diagnosticsEvery: 12, compile: false, ...config }, { runsFolder: folder, resources })) last = diagnostics?.alarms ?? last;
-  return last;
+  const raised = new Map<string, Alarm>();
+  for await (const { diagnostics } of train({ ...base, name, steps: 24, batchSize: 32, diagnosticsEvery: 12, compile: false, ...config }, { runsFolder: folder, resources })) for (const alarm of diagnostics?.alarms ?? []) raised.set(alarm.name, alarm);
+  return [...raised.values()];
 }
 
 describe("collapse alarms", () => {

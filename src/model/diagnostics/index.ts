@@ -13,7 +13,7 @@ export interface Diagnostics extends ProbeResult {
   /** Steps that the averages are over. */
   steps: number;
   regions: RegionMaps;
-  /** Mean |t R| of the first steps of the training, and of these. */
+  /** Mean |t R| of the first step that was watched, before any update, and of these steps. */
   residual: { start: number; mean: number };
   /** Mean joint norm of the gradients before clipping. */
   gradientNorm: number;
@@ -36,9 +36,6 @@ export interface ObservedStep {
   critic?: { accuracy: number; gap: number; loss: number };
 }
 
-/** First steps over which the residual's start is averaged. */
-const START_STEPS = 5;
-
 /** Watches a training. */
 export interface DiagnosticsWindow {
   observe(step: ObservedStep): void;
@@ -52,7 +49,7 @@ export interface DiagnosticsWindow {
  */
 export function createDiagnosticsWindow(config: TrainConfig, history: readonly Diagnostics[] = []): DiagnosticsWindow {
   const all = [...history];
-  const starts: number[] = [];
+  let start: number | undefined = all[0]?.residual.start;
   let steps: ObservedStep[] = [];
   let sums = createRegionSums();
   const mean = (values: number[]): number => rounded(values.reduce((sum, value) => sum + value, 0) / values.length);
@@ -60,7 +57,7 @@ export function createDiagnosticsWindow(config: TrainConfig, history: readonly D
     observe(step) {
       sums.add(step.r, step.t, step.norms);
       steps.push({ ...step, r: [], t: [], norms: { gradient: [], residual: [], derivative: [] } });
-      if (starts.length < START_STEPS) starts.push(step.residual);
+      start ??= rounded(step.residual);
     },
     close(probe, updateToWeight) {
       const critics = steps.flatMap(({ critic }) => critic ?? []);
@@ -69,7 +66,7 @@ export function createDiagnosticsWindow(config: TrainConfig, history: readonly D
         step: steps[steps.length - 1].step,
         steps: steps.length,
         regions: sums.maps(),
-        residual: { start: all[0]?.residual.start ?? mean(starts), mean: mean(steps.map(({ residual }) => residual)) },
+        residual: { start: start ?? 0, mean: mean(steps.map(({ residual }) => residual)) },
         gradientNorm: mean(steps.map(({ gradientNorm }) => gradientNorm)),
         updateToWeight,
         ...(critic && { critic }),

@@ -82,7 +82,11 @@ export interface TrainConfig extends TimeOptions {
   emaDecay: number;
   /** Peak learning rate of the critic. */
   criticLearningRate: number;
-  /** Channels of the critic's first layer. */
+  /** What the critic sees: "pixels" (it learns from them), or the frozen features of a pretrained network, by name. */
+  criticNetwork: string;
+  /** Height and width to which images are resized for that network, pixels. */
+  criticSize: number;
+  /** Channels of the critic's first layer, or of each head on frozen features. */
   criticChannels: number;
   /** Weight of the critic's gradient penalty, and the length of its finite difference. */
   criticPenalty: number;
@@ -119,6 +123,9 @@ const rate = (value: number, unit = ""): Option<number> => ({ default: value, un
 const share = (value: number, unit = "share"): Option<number> => ({ default: value, unit, expected: "a number from 0 to 1", valid: (given) => isNumber(given) && given >= 0 && given <= 1 });
 const byName = (value: Record<string, number>, unit: string): Option<Record<string, number>> => ({ default: value, unit, expected: "numbers by loss name", valid: (given) => typeof given === "object" && given !== null && Object.values(given).every(isNumber) });
 
+/** Pretrained networks that losses may stand on; `FEATURE_NETWORKS` names the same, and their loader is too much to load for a check of a configuration. */
+const FROZEN_NETWORKS = ["efficientnet-lite0", "efficientnet-lite2", "inception-fid", "lpips-vgg16", "dinov2-s", "dinov2-b", "dinov3-s", "dinov3-b"];
+
 /** Every option of a training with its default, unit and valid values. */
 export const TRAIN_OPTIONS: { [Key in keyof TrainConfig]: Option<TrainConfig[Key]> } = {
   name: { default: "avatars", unit: "", expected: "letters, digits, '.', '-' and '_', with a letter or digit first", valid: (name) => typeof name === "string" && /^[A-Za-z0-9][\w.-]*$/.test(name) },
@@ -153,12 +160,14 @@ export const TRAIN_OPTIONS: { [Key in keyof TrainConfig]: Option<TrainConfig[Key
   clipNorm: rate(1),
   emaDecay: { default: 0.995, unit: "a step", expected: "a number from 0 to below 1", valid: (decay) => isNumber(decay) && decay >= 0 && decay < 1 },
   criticLearningRate: rate(4e-4, "a step"),
+  criticNetwork: oneOf<string>("pixels", ["pixels", ...FROZEN_NETWORKS]),
+  criticSize: count(48, "pixels", 16),
   criticChannels: count(24, "channels"),
   criticPenalty: rate(0.05),
   criticPenaltyStep: rate(0.05, "of the images' range"),
   criticLead: count(60, "steps", 0),
   adversarialRamp: count(200, "steps", 0),
-  perceptualNetwork: oneOf<string>("efficientnet-lite0", ["efficientnet-lite0", "efficientnet-lite2", "inception-fid", "lpips-vgg16", "dinov2-s", "dinov2-b", "dinov3-s", "dinov3-b"]),
+  perceptualNetwork: oneOf<string>("efficientnet-lite0", FROZEN_NETWORKS),
   perceptualSize: count(48, "pixels", 16),
   checkpointEvery: count(500, "steps"),
   sampleEvery: count(200, "steps", 0),

@@ -30,6 +30,7 @@ export { adversarialLoss, criticLoss, gradientPenalty } from "./losses/adversari
 export { balanced } from "./losses/balance";
 export { perceptualLoss } from "./losses/perceptual";
 export { huber, pixelLoss } from "./losses/pixel";
+export { featureCritic, featureCriticShapes, featureLevels, type FeatureCriticConfig } from "./critic-features";
 export { critic, criticShapes, translate, type CriticConfig } from "./critic";
 
 export * from "./optimizer";

@@ -8,6 +8,7 @@ import { loadFeatureNetwork, type FeatureNetworkName } from "./features/load";
 import { projectRoot } from "./files";
 import type { NetworkConfig } from "./network";
 import type { LongRunOptions } from "./progress";
+import { adversarialName } from "./training-state";
 
 /** What a training stands on and does not change. */
 export interface Resources {
@@ -19,6 +20,8 @@ export interface Resources {
   network: NetworkConfig;
   /** The perceptual loss's network, where the configuration weighs that loss. */
   perceptual?: FeatureNetwork;
+  /** The frozen network that the critic stands on, where the configuration has such a critic. */
+  critic?: FeatureNetwork;
 }
 
 export interface ResourceOptions extends LongRunOptions {
@@ -64,10 +67,25 @@ export async function loadResources(config: TrainConfig, options: ResourceOption
   try {
     const latents = await cachedLatents(encoder, train, dataFolder, options);
     const network = networkConfig(config.preset, { imageSize: config.imageSize, latentSize: encoder.latentSize, latentChannels: encoder.latentChannels, classes: train.classes.length });
-    const perceptual = (config.losses.perceptual ?? 0) > 0 ? await loadFeatureNetwork(config.perceptualNetwork as FeatureNetworkName, { inputSize: config.perceptualSize }) : undefined;
-    return { train, test, encoder, latents, network, perceptual };
+    return { train, test, encoder, latents, network, ...(await loadLossNetworks(config)) };
   } catch (error) {
     encoder.dispose();
+    throw error;
+  }
+}
+
+/**
+ * The frozen networks that a configuration's losses stand on.
+ * @throws Error when a weights file is absent, saying which is wanted and where it is published
+ */
+export async function loadLossNetworks(config: TrainConfig): Promise<Pick<Resources, "perceptual" | "critic">> {
+  const load = (name: string, inputSize: number): Promise<FeatureNetwork> => loadFeatureNetwork(name as FeatureNetworkName, { inputSize });
+  const perceptual = (config.losses.perceptual ?? 0) > 0 ? await load(config.perceptualNetwork, config.perceptualSize) : undefined;
+  try {
+    const critic = adversarialName(config) && config.criticNetwork !== "pixels" ? await load(config.criticNetwork, config.criticSize) : undefined;
+    return { perceptual, critic };
+  } catch (error) {
+    perceptual?.dispose();
     throw error;
   }
 }
@@ -76,4 +94,5 @@ export async function loadResources(config: TrainConfig, options: ResourceOption
 export function disposeResources(resources: Resources): void {
   resources.encoder.dispose();
   resources.perceptual?.dispose();
+  resources.critic?.dispose();
 }

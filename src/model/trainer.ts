@@ -5,7 +5,8 @@ import { epochBatches, imageBatch, imagesToPixels } from "./data";
 import { tf } from "./engine/tf";
 import { imageGrid, writePicture } from "./image-files";
 import { interruptSignal, yieldToEventLoop } from "./interrupt";
-import { lossNamed } from "./losses";
+import type { FeatureNetwork } from "./features/feature-network";
+import { lossNamed, type FeatureLevels } from "./losses";
 import { latentReference } from "./marginal-velocity";
 import { saveModel, type Model } from "./model";
 import { emaDecayAt, learningRateAt } from "./optimizer";
@@ -79,10 +80,10 @@ export async function* train(given: Partial<TrainConfig>, options: TrainOptions 
   const found = findRun(config, options.existing ?? "fail", options.runsFolder);
   const { run, checkpoint } = found;
   const resources = options.resources ?? (await loadResources(config, { onProgress: options.onProgress, signal }));
-  const state = createTrainingState(config, resources.network);
+  const state = createTrainingState(config, resources.network, adversarial === undefined ? undefined : resources.critic);
   const order = epochBatches(resources.train, { batchSize: config.batchSize, stream: randomStream(config.seed, "data order") });
   const reference = config.velocity === "marginal" ? latentReference(resources.latents, resources.train.labels) : undefined;
-  const step = trainingStep(config, state, { features: resources.perceptual && ((images) => resources.perceptual!.features(images)), reference });
+  const step = trainingStep(config, state, { features: levelsOf(resources.perceptual), criticFeatures: levelsOf(resources.critic), reference });
   let savedStep = -1;
   let seconds = 0;
   // False while a step is under way: after a failure in it, weights and streams are those of no step and must not be saved.
@@ -160,6 +161,11 @@ export async function* train(given: Partial<TrainConfig>, options: TrainOptions 
       if (!options.resources) disposeResources(resources);
     }
   }
+}
+
+/** A network's features as a function, where there is one. */
+function levelsOf(network: FeatureNetwork | undefined): FeatureLevels | undefined {
+  return network && ((images) => network.features(images));
 }
 
 /** Compiles the step with made-up inputs before the first real one, so that every real step, of a new training or a resumed one, runs the same program. */

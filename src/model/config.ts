@@ -26,16 +26,24 @@ export function networkConfig(preset: string, shapes: Pick<NetworkConfig, "image
   return { ...PRESETS[preset as PresetName], ...shapes };
 }
 
+/** The data set that is no data set in memory: images with their latents in files. */
+export const LATENT_SHARDS = "latent-shards";
+
+/** What a training can learn from. */
+export type TrainingDataset = DatasetConfig["name"] | typeof LATENT_SHARDS;
+
 /** Everything that decides a training; saved with the run and in each checkpoint. */
 export interface TrainConfig extends TimeOptions {
   /** Name of the run; its files lie in runs/NAME. */
   name: string;
   /** Seed of every random stream: order of the data, noise, times, weights, critic. */
   seed: number;
-  /** "avatars", "folder", "cifar10" or "mnist". */
-  dataset: DatasetConfig["name"];
+  /** "avatars", "folder", "cifar10" or "mnist"; or "latent-shards", a folder that `crossflow encode --images --keep-images` wrote, read batch by batch. */
+  dataset: TrainingDataset;
   /** Folder of the data set's files, for all but the avatars. */
   dataPath: string;
+  /** Mirror each image left to right with probability 1/2, anew in each epoch; only latent-shards hold the latents for it. */
+  horizontalFlip: boolean;
   /** Height and width of the images, pixels. */
   imageSize: number;
   /** Training images; 0 for all there are (24,000 avatars). */
@@ -130,8 +138,9 @@ const FROZEN_NETWORKS = ["efficientnet-lite0", "efficientnet-lite2", "inception-
 export const TRAIN_OPTIONS: { [Key in keyof TrainConfig]: Option<TrainConfig[Key]> } = {
   name: { default: "avatars", unit: "", expected: "letters, digits, '.', '-' and '_', with a letter or digit first", valid: (name) => typeof name === "string" && /^[A-Za-z0-9][\w.-]*$/.test(name) },
   seed: { default: 0, unit: "", expected: "a whole number from 0 to 4294967295", valid: (seed) => Number.isInteger(seed) && seed >= 0 && seed <= 0xffffffff },
-  dataset: oneOf<DatasetConfig["name"]>("avatars", DATASET_NAMES),
+  dataset: oneOf<TrainingDataset>("avatars", [...DATASET_NAMES, LATENT_SHARDS]),
   dataPath: text("", "a folder"),
+  horizontalFlip: { default: false, unit: "", expected: "true or false", valid: (given) => typeof given === "boolean" },
   imageSize: { default: 32, unit: "pixels", expected: "a power of two from 16", valid: (size) => Number.isInteger(Math.log2(size)) && size >= 16 },
   trainCount: count(0, "images", 0),
   preset: oneOf<string>("tiny", Object.keys(PRESETS)),

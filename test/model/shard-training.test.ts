@@ -112,7 +112,7 @@ describe("rows read from shards", () => {
 });
 
 describe("training from shards", () => {
-  const settings: Partial<TrainConfig> = { ...base, dataset: "latent-shards", dataPath: shards, velocity: "conditional", preset: "tiny", batchSize: 6 };
+  const settings: Partial<TrainConfig> = { ...base, dataset: "latent-shards", dataPath: shards, velocity: "conditional", preset: "tiny", batchSize: 6, compile: false };
   const run = async (config: Partial<TrainConfig>, options: Parameters<typeof train>[1] = {}, stopAfter = Infinity): Promise<unknown[]> => {
     const events: StepEvent[] = [];
     for await (const event of train({ ...settings, ...config }, { runsFolder: folder, ...options })) {

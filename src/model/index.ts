@@ -35,6 +35,7 @@ export { perceptualLoss, type PerceptualLossOptions } from "./losses/perceptual"
 export { pixelLoss, type PixelLossOptions } from "./losses/pixel";
 export { REGION_WEIGHTS } from "./losses/region-weights";
 export * from "./schedules";
+export { featureCritic, featureCriticShapes, featureLevels, type FeatureCriticConfig } from "./critic-features";
 export { critic, criticShapes, translate, type CriticConfig } from "./critic";
 
 export * from "./optimizer";

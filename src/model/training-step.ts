@@ -1,5 +1,6 @@
 import type { TrainConfig } from "./config";
-import { critic, translate } from "./critic";
+import { critic, translate, type Scores } from "./critic";
+import { featureCritic } from "./critic-features";
 import { compile, type Compiled, type CompileOptions, type StaticArguments } from "./engine/compile";
 import { withPrecision, type Precision } from "./engine/precision";
 import { tf } from "./engine/tf";
@@ -41,6 +42,8 @@ export const TRANSLATION_SHARE = 1 / 8;
 export interface FrozenParts {
   /** Features for the perceptual loss. */
   features?: FeatureLevels;
+  /** Features that the critic stands on, where it does not learn from pixels. */
+  criticFeatures?: FeatureLevels;
   /** The training data's latents, where the configuration's velocity is the marginal one. */
   reference?: LatentReference;
 }
@@ -68,7 +71,7 @@ function stepOnce(config: TrainConfig, state: TrainingState, frozen: FrozenParts
   const { parameters } = state.variables;
   const active = String(statics.active).split(",");
   const parts = splitBatch(inputs, config.accumulation);
-  const criticPart = criticOf(config, state, inputs as unknown as CriticInputs, statics.critic === true);
+  const criticPart = criticOf(config, state, frozen, inputs as unknown as CriticInputs, statics.critic === true);
   const metrics: Record<string, tf.Tensor[]> = {};
   const pictures: CriticPictures[] = [];
   const sums: Record<string, tf.Tensor> = {};
@@ -172,13 +175,15 @@ function updateNetwork(config: TrainConfig, state: TrainingState, gradients: Rec
 }
 
 /** The critic as the losses see it (on translated images), and its own step on the samples of the same batch. */
-function criticOf(config: TrainConfig, state: TrainingState, inputs: CriticInputs, present: boolean): { score: CriticScore; update(pictures: CriticPictures[]): Record<string, tf.Tensor> } {
+function criticOf(config: TrainConfig, state: TrainingState, { criticFeatures }: FrozenParts, inputs: CriticInputs, present: boolean): { score: CriticScore; update(pictures: CriticPictures[]): Record<string, tf.Tensor> } {
   if (!present) return { score: missing("critic", "only a training with a loss whose name begins with \"adversarial\" has one"), update: missing("critic", "only a training with a loss whose name begins with \"adversarial\" has one") };
   const { critic: weights, criticFirst, criticSecond } = state.variables;
   const [rows, columns] = tf.split(inputs.shifts, 2, 0).map((row) => row.reshape([-1]) as tf.Tensor1D);
+  const judged = (images: tf.Tensor4D, y: tf.Tensor1D): Scores =>
+    state.featureCritic ? featureCritic(state.featureCritic, weights, (criticFeatures ?? missing("network for its critic", "set criticNetwork to \"pixels\""))(images), y) : critic(state.critic!, weights, images, y);
   const score: CriticScore = (images, y) => {
     const shift = (offsets: tf.Tensor1D): tf.Tensor1D => tf.slice(offsets, 0, images.shape[0]);
-    return critic(state.critic!, weights, translate(images, shift(rows), shift(columns)), y);
+    return judged(translate(images, shift(rows), shift(columns)), y);
   };
   const { kind } = adversarialVariant(adversarialName(config)!);
   const update = (parts: CriticPictures[]): Record<string, tf.Tensor> => {

@@ -43,3 +43,5 @@ export { decode, sample, SAMPLE_DEFAULTS } from "./sampler";
 
 export * from "./features";
 export * from "./metrics";
+
+export * from "./comparison";

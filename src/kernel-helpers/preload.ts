@@ -17,6 +17,7 @@ import { installModuleResolution } from "./preload/module-resolution";
 import { installProcessEnd } from "./preload/process-end";
 import { installRequests } from "./preload/requests";
 import { enterSessionFolder } from "./preload/session-folder";
+import { installShorthand } from "./preload/shorthand";
 import { installSockets } from "./preload/sockets";
 import { installSourceMaps } from "./preload/source-maps";
 import { loadTslab, replaceCompiler, versionMismatch } from "./preload/tslab";
@@ -32,6 +33,7 @@ function mendTslab(): void {
     installCompilerOptions(changed, folder);
     installModuleResolution(changed, folder);
     installAwaits(changed);
+    installShorthand(changed);
     installSourceMaps(changed, cells);
   });
   const tslab = loadTslab();

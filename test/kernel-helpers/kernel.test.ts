@@ -79,6 +79,14 @@ describe("the notebook kernel", () => {
     assert.equal(await run("second += 1; const first = 'text'; `${first} ${second}`"), "text 2\n");
   });
 
+  test("an earlier cell's variables and imports are found in shorthand properties", async () => {
+    await run(`import { escapeHtml as shorten } from "crossflow/kernel";\nconst encoder = "an encoder";\nlet count = 1, missing: number | undefined;`);
+    assert.equal(await run("const options = { encoder, own: { shorten }, count }; `${options.encoder} ${options.own.shorten('<')} ${options.count}`"), "an encoder &lt; 1\n");
+    await run("const nested = (encoder: string) => ({ encoder });\n({ count, missing = 5 } = { count: 7 } as { count: number; missing?: number });");
+    assert.equal(await run("`${nested('own').encoder} ${count} ${missing}`"), "own 7 5\n", "a parameter of that name, and the pattern of an assignment");
+    assert.match(await fail("// first\nconst wrapped = { encoder };\nthrow new Error(wrapped.encoder);"), /^Error: an encoder\nCell \[\d+\], line 3:/);
+  });
+
   test("a cell in any folder imports crossflow, its own neighbours and the project's packages, with their types", async () => {
     assert.equal(await run(`import { escapeHtml } from "crossflow/kernel";\nimport { three } from "./helper";\nescapeHtml("<") + three`), "&lt;3\n");
     assert.equal(await run(`import { Matrix } from "ml-matrix";\nnew Matrix([[1, 2]]).columns`), "2\n");
@@ -167,6 +175,13 @@ describe("the notebook kernel", () => {
     await fail("const kept = 1;\nconst lost = (() => { throw new Error('no value'); })();");
     assert.equal(await run("kept"), "1\n");
     assert.match(await fail("lost"), /TS2304: Cannot find name 'lost'/);
+  });
+
+  test("a variable that a failed cell was to declare anew keeps its value and its type", async () => {
+    await run("class Shape { sides = 3; }\nlet weights = [1, 2], untouched = 'yes';\nconst shape = new Shape();");
+    await fail("const shape = (() => { throw new Error('no shape'); })();\nlet weights = 'never';\nclass Shape {}");
+    assert.equal(await run("`${weights.length} ${shape.sides} ${untouched} ${new Shape().sides}`"), "2 3 yes 3\n");
+    assert.match(await fail("weights.toUpperCase()"), /TS2339/);
   });
 
   test("completion proposes what crossflow exports and its types' members", async () => {

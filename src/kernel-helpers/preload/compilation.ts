@@ -3,8 +3,8 @@ import type { Compiler, Conversion, Tslab } from "./tslab";
 
 /** Compiling a cell apart from running it, and what later cells know of it. */
 export interface Compilation {
-  /** Compiles a cell; when tslab comes to it, it finds it done. */
-  compile(source: string): void;
+  /** Compiles a cell; when tslab comes to it, it finds it done. `variables` are those that exist before it runs. */
+  compile(source: string, variables: Record<string, unknown>): void;
   /** Decides what later cells may use of the cell compiled last; `variables` are those that exist now. */
   settle(succeeded: boolean, variables: Record<string, unknown>): void;
 }
@@ -14,12 +14,12 @@ export interface Compilation {
  * and tslab goes from compiling to running without a pause, so that a stop pressed meanwhile is lost.
  *
  * Mend: cells are compiled ahead, against declarations kept here; after a failure, those of the cell stay whose variables
- * have got a value.
+ * have got a value, and a variable that was to be declared anew keeps what it was before.
  */
 export function installCompilation({ converter, metadata }: Tslab, compiler: Compiler): Compilation {
   let declarations = "";
   let convert: ((declarations: string, source: string) => Conversion) | undefined;
-  let compiled: { source: string; conversion: Conversion } | undefined;
+  let compiled: { source: string; conversion: Conversion; before: Record<string, unknown> } | undefined;
 
   const { createConverter } = converter;
   converter.createConverter = (options) => {
@@ -35,32 +35,55 @@ export function installCompilation({ converter, metadata }: Tslab, compiler: Com
   };
 
   return {
-    compile(source) {
+    compile(source, variables) {
       compiled = undefined;
       const { module, mode } = metadata.getCodeMetadata(source);
       // A cell that is marked as a module or for the browser takes another way through tslab.
-      if (convert && module === undefined && mode !== "browser") compiled = { source, conversion: convert(declarations, source) };
+      if (convert && module === undefined && mode !== "browser") compiled = { source, conversion: convert(declarations, source), before: { ...variables } };
     },
     settle(succeeded, variables) {
-      const conversion = compiled?.conversion;
+      const { conversion, before } = compiled ?? {};
       compiled = undefined;
-      if (!conversion || conversion.diagnostics.length > 0) return;
+      if (!conversion || !before || conversion.diagnostics.length > 0) return;
       const all = conversion.declOutput ?? "";
-      declarations = succeeded ? all : declarationsWithValue(compiler, all, (name) => variables[name] !== undefined);
+      if (succeeded) {
+        declarations = all;
+        return;
+      }
+      const hasValue = (name: string): boolean => variables[name] !== undefined;
+      const lost = new Set(declaredNames(compiler, all).filter((name) => !hasValue(name)));
+      const kept = keptDeclarations(compiler, all, (name) => !lost.has(name));
+      const restored = keptDeclarations(compiler, declarations, (name) => lost.has(name) && before[name] !== undefined, "variables only");
+      for (const name of lost) if (before[name] !== undefined) variables[name] = before[name];
+      declarations = kept + restored;
     },
   };
 }
 
-/** Leaves out of declarations the variables and classes for which `hasValue` is false. */
-export function declarationsWithValue(compiler: Compiler, declarations: string, hasValue: (name: string) => boolean): string {
+/** The variables and classes that declarations declare. */
+function declaredNames(compiler: Compiler, declarations: string): string[] {
+  const file = compiler.createSourceFile("cell.d.ts", declarations, compiler.ScriptTarget.ESNext, true);
+  return file.statements.flatMap((statement) => {
+    if (compiler.isClassDeclaration(statement) && statement.name) return [statement.name.text];
+    if (!compiler.isVariableStatement(statement)) return [];
+    return statement.declarationList.declarations.flatMap(({ name }) => (compiler.isIdentifier(name) ? [name.text] : []));
+  });
+}
+
+/**
+ * Leaves out of declarations the variables and classes for which `keep` is false.
+ *
+ * @param scope with "variables only", everything that is neither a variable nor a class is left out too
+ */
+export function keptDeclarations(compiler: Compiler, declarations: string, keep: (name: string) => boolean, scope: "all" | "variables only" = "all"): string {
   const file = compiler.createSourceFile("cell.d.ts", declarations, compiler.ScriptTarget.ESNext, true);
   const printer = compiler.createPrinter();
   const kept = (statement: typescript.Statement): string => {
-    if (compiler.isClassDeclaration(statement) && statement.name && !hasValue(statement.name.text)) return "";
-    if (!compiler.isVariableStatement(statement)) return statement.getFullText(file);
+    if (compiler.isClassDeclaration(statement) && statement.name) return keep(statement.name.text) ? statement.getFullText(file) : "";
+    if (!compiler.isVariableStatement(statement)) return scope === "all" ? statement.getFullText(file) : "";
     const { factory } = compiler;
     const list = statement.declarationList;
-    const variables = list.declarations.filter(({ name }) => !compiler.isIdentifier(name) || hasValue(name.text));
+    const variables = list.declarations.filter(({ name }) => !compiler.isIdentifier(name) || keep(name.text));
     if (variables.length === list.declarations.length) return statement.getFullText(file);
     if (variables.length === 0) return "";
     const shorter = factory.createVariableStatement(statement.modifiers, factory.createVariableDeclarationList(variables, list.flags));

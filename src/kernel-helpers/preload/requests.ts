@@ -92,7 +92,7 @@ export function installRequests({ jupyter, typescriptVersion }: Tslab, { cells, 
     const cell = cells.begin(number, code);
     const { executor } = kernel.handler;
     const run = async (): Promise<boolean> => {
-      compilation.compile(code);
+      compilation.compile(code, executor.locals);
       await yieldToEventLoop(); // A stop pressed while the cell was compiled arrives here.
       interrupt.throwIfInterrupted();
       return executor.execute(code);

@@ -115,9 +115,10 @@ function variantName(options: Record<string, unknown>): string {
 
 function nearFaults(what: string, keys: readonly string[], known: readonly string[]): string[] {
   return keys.filter((key) => !known.includes(key)).map((key) => {
-    const near = nearestNames(key, [...known, ...(what === "key" ? Object.keys(TRAIN_OPTIONS) : [])]);
+    const near = nearestNames(key, known);
     const isOption = what === "key" && key in TRAIN_OPTIONS;
-    return `there is no ${what} "${key}"${isOption ? "; options of the configuration stand in base, variants, grid or random" : near.length > 0 ? `; did you mean ${near.join(" or ")}?` : ""}`;
+    const cure = near.length > 0 ? `; did you mean ${near.join(" or ")}?` : isOption ? "; options of the configuration stand in base, variants, grid or random" : "";
+    return `there is no ${what} "${key}"${cure}`;
   });
 }
 

@@ -39,7 +39,7 @@ export async function runSweep(sweep: Sweep, options: SweepOptions = {}): Promis
   const isDone = ({ job, folder }: PlacedJob): boolean => cachedResult(readResults(fileOf(folder)), job.key, samples) !== undefined;
   const placed = plans.flatMap(({ jobs, folder }) => jobs.map((job) => ({ job, folder })));
   // Equal trainings are run once.
-  const different = [...new Map(placed.map((one) => [`${one.folder} ${one.job.key}`, one])).values()];
+  const different = placed.filter((one, index) => placed.findIndex(({ job, folder }) => job.key === one.job.key && folder === one.folder) === index);
   const waiting = different.filter((one) => !isDone(one)).slice(0, limit);
   const failures: RunResult[] = [];
   const finish = (): Promise<Comparison[]> =>

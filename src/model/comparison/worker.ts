@@ -9,7 +9,13 @@ import type { FromWorker, ToWorker } from "./parallel";
 /** A process that runs jobs of a sweep as its parent sends them, one after the other; it keeps data and networks between jobs. */
 async function main(send: (message: FromWorker) => void): Promise<void> {
   const controller = new AbortController();
-  const stop = (): void => controller.abort(new Error("Interrupted."));
+  let working = false;
+  // The channel to the parent keeps this process alive; a job under way still has to say that it stopped.
+  const leave = (): void => void (process.connected && process.disconnect());
+  const stop = (): void => {
+    controller.abort(new Error("Interrupted."));
+    if (!working) leave();
+  };
   for (const name of ["SIGINT", "SIGTERM"] as const) process.on(name, stop);
   process.on("disconnect", stop);
   const { signal } = controller;
@@ -26,12 +32,16 @@ async function main(send: (message: FromWorker) => void): Promise<void> {
 
   process.on("message", (message: ToWorker) => {
     if (message.type === "stop") stop();
-    else
-      run(message.job, message.folder, message.samples, message.pixelLosses).catch((error: Error) => {
-        send({ type: "stopped", interrupted: signal.aborted, error: error.message });
-      });
+    else {
+      working = true;
+      run(message.job, message.folder, message.samples, message.pixelLosses)
+        .catch((error: Error) => send({ type: "stopped", interrupted: signal.aborted, error: error.message }))
+        .finally(() => {
+          working = false;
+          if (signal.aborted) setImmediate(leave);
+        });
+    }
   });
-  signal.addEventListener("abort", () => setImmediate(() => process.disconnect?.()), { once: true });
 }
 
-void main((message) => process.send?.(message));
+void main((message) => void (process.connected && process.send?.(message)));

@@ -45,3 +45,4 @@ export * from "./features";
 export * from "./metrics";
 
 export * from "./comparison";
+export * from "./oracle";

@@ -44,6 +44,8 @@ export function lossFingerprint(name: string): string {
   let behaviour: string[] = [];
   try {
     behaviour = tf.tidy(() => {
+      // A loss that throws shall do so here: an exception while gradients are recorded would leave the recorded tensors behind.
+      loss(madeUpTerms(made("F")));
       const { value, grad } = tf.valueAndGrad((F) => loss(madeUpTerms(F as tf.Tensor4D)))(made("F"));
       return [value, grad].flatMap((tensor) => Array.from(tensor.dataSync(), (number) => number.toPrecision(4)));
     });

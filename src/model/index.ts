@@ -50,3 +50,6 @@ export { decode, sample, SAMPLE_DEFAULTS } from "./sampler";
 
 export * from "./features";
 export * from "./metrics";
+
+export * from "./comparison";
+export * from "./oracle";

@@ -4,7 +4,7 @@ import { lossNamed, type Loss } from "../losses";
 import { objectiveTerms, type ImageField } from "../objective";
 import { adamW, learningRateAt } from "../optimizer";
 import { randomStream } from "../random";
-import { latentAt, sampleTimes, velocity as conditionalVelocity } from "../trajectory";
+import { sampleTimes, velocity as conditionalVelocity } from "../trajectory";
 import { oracleTerms } from "./bias";
 import { oneStepImage, type Oracle } from "./oracle";
 

@@ -90,7 +90,7 @@ function shapesOf(spec: WorkSpec): { config: TrainConfig; network: NetworkConfig
   const { imageSize = own.imageSize, latentSize = own.latentSize, batchSize = own.batchSize } = spec;
   // At the size of B, Muon's iterations would take most of a step of two images: AdamW shows what the network costs.
   const optimizer = spec.size === "B" ? "adamw" : "muon";
-  const config = resolveConfig({ preset: own.preset, optimizer, imageSize, batchSize, losses: LOSSES[spec.losses], velocity: "conditional", steps: 1000, precision: spec.precision });
+  const config = resolveConfig({ preset: own.preset, optimizer, imageSize, batchSize, losses: LOSSES[spec.losses], velocity: "conditional", steps: 1000, diagnosticsEvery: 0, precision: spec.precision });
   const network = networkConfig(own.preset, { imageSize, latentSize, latentChannels: own.latentChannels, classes: own.classes });
   return { config, network: { ...network, depth: spec.depth ?? network.depth } };
 }
@@ -149,6 +149,7 @@ function stepArrays(config: TrainConfig, network: NetworkConfig, step: number, c
     matrixLearningRate: scalar(5e-3 * (1 + step / 1000)),
     stepCount: scalar(step + 1),
     emaDecay: scalar((1 + step) / (10 + step)),
+    lossShares: { shape: [Object.keys(config.losses).length], data: Float32Array.from(Object.keys(config.losses), (name) => (name === "adversarial" ? (step + 1) / (step + 2) : 1)) },
   };
   if (!critic) return arrays;
   const reach = Math.floor(imageSize * TRANSLATION_SHARE);
@@ -156,7 +157,6 @@ function stepArrays(config: TrainConfig, network: NetworkConfig, step: number, c
     ...arrays,
     shifts: { shape: [2, batchSize], data: stream.integers(2 * batchSize, 2 * reach + 1).map((shift) => shift - reach) },
     penaltyNoise: normal(stream, imageShape),
-    adversarialShare: scalar((step + 1) / (step + 2)),
     criticLearningRate: scalar(4e-4 * (1 + step / 1000)),
     criticStepCount: scalar(step + 1),
   };

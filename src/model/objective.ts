@@ -105,6 +105,8 @@ export interface ObjectiveOptions {
   offDiagonal?: number;
   /** Largest correction factor of x_hat. Default: none. */
   correctionLimit?: number;
+  /** What stands between F and all that is computed of it: it sees the gradient that reaches F. Default: nothing. */
+  observe?: (F: tf.Tensor4D) => tf.Tensor4D;
 }
 
 /**
@@ -116,7 +118,8 @@ export function objectiveTerms(field: ImageField, batch: Batch, options: Objecti
   const { x0, z, eps, r, t, y } = batch;
   const zT = latentAt(z, eps, t);
   const v = velocity(z, eps);
-  const { along = v, offDiagonal = zT.shape[0], correctionLimit = Infinity } = options;
-  const { F, dFdt } = fieldAlongTrajectory(field, zT, along, r, y, offDiagonal);
+  const { along = v, offDiagonal = zT.shape[0], correctionLimit = Infinity, observe = (images) => images } = options;
+  const { F: images, dFdt } = fieldAlongTrajectory(field, zT, along, r, y, offDiagonal);
+  const F = observe(images);
   return { ...batch, zT, v, F, dFdt, residual: residualOf(F, x0, dFdt, r, t), xHat: reconstructionPrediction(F, dFdt, r, t, correctionLimit) };
 }

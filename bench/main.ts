@@ -304,7 +304,8 @@ async function main(flags: BenchFlags): Promise<void> {
     // A selection of rows is shown, and does not take the place of the whole.
     if (flags.rows !== undefined) return;
     console.log((await writeReport(report)).join("\n"));
-    rmSync(file, { force: true });
+    // Where time ran out, the same command goes on with what is left.
+    if (!report.rows.some((row) => "failure" in row && row.failure === NO_TIME)) rmSync(file, { force: true });
   } finally {
     rmSync(scratch, { recursive: true, force: true });
   }

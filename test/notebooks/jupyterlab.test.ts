@@ -172,7 +172,7 @@ async function lookAtPictures(notebook: OpenNotebook, label: string): Promise<nu
     if (expected.length === 0) continue;
     // JupyterLab makes a cell's outputs when they come into view.
     await page.evaluate(`window.jupyterapp.shell.currentWidget.content.scrollToItem(${index}, "start")`);
-    const drawn = page.locator(`.jp-Notebook .jp-Cell[data-windowed-list-index="${index}"]`).locator(".jp-OutputArea img, .jp-OutputArea .js-plotly-plot");
+    const drawn = notebook.cell(index).locator(".jp-OutputArea img, .jp-OutputArea .js-plotly-plot");
     await until(async () => (await drawn.count()) >= expected.length, () => `${label}: cell ${index + 1} shows fewer than ${expected.length} pictures`);
     for (let place = 0; place < expected.length; place++) {
       const picture = drawn.nth(place);
@@ -184,6 +184,10 @@ async function lookAtPictures(notebook: OpenNotebook, label: string): Promise<nu
         await answersPointer(picture, label);
         await notebook.screenshot(`notebook-${label}-figure`);
       }
+    }
+    const cell = notebook.cell(index);
+    if ((await cell.locator("input[type=range]").count()) > 0) {
+      await notebook.screenshot(`notebook-${label}-controls`, cell.locator(".jp-OutputArea").last());
     }
     if (pictures === expected.length) await notebook.screenshot(`notebook-${label}`);
   }

@@ -1,5 +1,5 @@
 import type { TrainConfig } from "./config";
-import { critic, translate } from "./critic";
+import { critic, translate, type Scores } from "./critic";
 import { compile, type Compiled, type CompileOptions, type StaticArguments } from "./engine/compile";
 import { tf } from "./engine/tf";
 import { stopGradient } from "./layers";
@@ -55,8 +55,8 @@ export type TrainingStep = Compiled<StepInputs, Record<string, tf.Tensor>>;
  * that count, joined by commas) and `critic` (whether the critic learns).
  * @param state what the step updates
  * @param frozen what the step reads and never changes
- * @returns the compiled step; its outputs are scalars: one a loss, `total`, `gradientNorm`, `residual`, and `critic`, `criticAccuracy` and `criticGap` where the critic
- *   learns; and, where the configuration asks for diagnostics, what each sample showed, [B]: those of SAMPLE_OUTPUTS
+ * @returns the compiled step; its outputs are scalars: one a loss, `total`, `gradientNorm`, `residual`, and `critic` where the critic learns;
+ *   where the configuration asks for diagnostics, `criticAccuracy` and `criticGap` besides, and what each sample showed, [B]: those of SAMPLE_OUTPUTS
  */
 export function trainingStep(config: TrainConfig, state: TrainingState, frozen: FrozenParts = {}, options: CompileOptions = {}): TrainingStep {
   const step = (inputs: StepInputs, statics: StaticArguments): Record<string, tf.Tensor> => stepOnce(config, state, frozen, inputs, statics);
@@ -140,6 +140,14 @@ function partGradients(config: TrainConfig, state: TrainingState, part: Batch, o
   return { gradients, metrics, pictures: pictures! };
 }
 
+/** Puts the mean gap of the critic's scores, and the share of pairs in which the real image's is higher, in `balance`; kept. */
+function noteBalance(balance: Record<string, tf.Tensor>, onReal: Scores, onFake: Scores, counts?: tf.Tensor1D): void {
+  const gap = stopGradient(tf.sub(onReal.whole, onFake.whole)).reshape([-1]); // [N]
+  const average = (values: tf.Tensor): tf.Tensor => (counts ? tf.div(tf.sum(tf.mul(values, counts)), tf.maximum(tf.sum(counts), 1)) : tf.mean(values));
+  balance.criticGap = tf.keep(average(gap));
+  balance.criticAccuracy = tf.keep(average(tf.greater(gap, 0).toFloat()));
+}
+
 /** The images themselves; `observe` hears of the gradient that reaches them. */
 function withObservedGradient(images: tf.Tensor4D, observe: (gradient: tf.Tensor4D) => void): tf.Tensor4D {
   const operation = tf.customGrad((x) => ({
@@ -192,10 +200,7 @@ function criticOf(config: TrainConfig, state: TrainingState, inputs: CriticInput
     const { value, grads } = tf.variableGrads(() => {
       const [onReal, onFake] = [score(real, y), score(fake, y)];
       const loss = criticLossOfScores(kind, onReal, onFake, counts);
-      const gap = stopGradient(tf.sub(onReal.whole, onFake.whole)).reshape([-1]); // [N]
-      const average = (values: tf.Tensor): tf.Tensor => (counts ? tf.div(tf.sum(tf.mul(values, counts)), tf.maximum(tf.sum(counts), 1)) : tf.mean(values));
-      balance.criticGap = tf.keep(average(gap));
-      balance.criticAccuracy = tf.keep(average(tf.greater(gap, 0).toFloat()));
+      if (config.diagnosticsEvery > 0) noteBalance(balance, onReal, onFake, counts);
       if (config.criticPenalty === 0) return loss;
       const penalised = config.criticPenaltyOn === "both" ? [real, fake] : config.criticPenaltyOn === "real" ? [real] : [fake];
       const penalty = tf.addN(penalised.map((images) => gradientPenalty(score, images, noise, y, config.criticPenaltyStep)));

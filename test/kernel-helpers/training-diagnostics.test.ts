@@ -44,6 +44,6 @@ describe("a training's diagnostics", () => {
     const texts = (): string[] => [...shown.values()].map((bundle) => String(bundle["text/plain"]));
     for await (const { step } of watchTraining(training, { show, diagnostics: true })) if (step === 1) assert.ok(!texts().some((text) => text.includes("collapse")));
     assert.ok(texts().some((text) => text.startsWith("No sign of a collapse at step 3")), "the last state stays");
-    assert.ok(texts().some((text) => text.includes("Gradient that reaches F, by region (step 3)")));
+    assert.ok(texts().some((text) => text.includes("Gradient that reaches F, log10 by region, 0: usual pull (step 3)")));
   });
 });

@@ -14,12 +14,13 @@ import { CommandError, EXIT, addExamples } from "./output";
 import { pageCommand } from "./page";
 import { sampleCommand } from "./sample";
 import { setupCommand } from "./setup";
+import { sweepCommand } from "./sweep";
 import { trainCommand } from "./train";
 import { weightsCommand } from "./weights";
 import { workshopCommand } from "./workshop";
 
 /** Each command in the order of the help; one file a command, which loads what it needs when it runs. */
-const COMMANDS: readonly (() => Command)[] = [setupCommand, doctorCommand, labCommand, workshopCommand, notebooksCommand, kernelCommand, dataCommand, encodeCommand, trainCommand, sampleCommand, evaluateCommand, weightsCommand, pageCommand];
+const COMMANDS: readonly (() => Command)[] = [setupCommand, doctorCommand, labCommand, workshopCommand, notebooksCommand, kernelCommand, dataCommand, encodeCommand, trainCommand, sampleCommand, evaluateCommand, sweepCommand, weightsCommand, pageCommand];
 
 /** The program `crossflow` with all its commands. */
 export function createProgram(): Command {

@@ -5,12 +5,20 @@ export { display, markdown, newDisplayId, type DisplayOptions, type MimeBundle }
 export { createLiveDisplay, type LiveContent, type LiveDisplay, type LiveDisplayOptions } from "./live-display";
 export { progressBar, progressBundle, type ProgressBar, type ProgressBarOptions } from "./progress-bar";
 export { watchTraining, type TrainingWatch, type WatchTrainingOptions } from "./watch-training";
+export { alarmBundle, diagnosticsFigures, regionFigure, showDiagnostics, type RegionMapName } from "./training-diagnostics";
 export { showTable, table, type TableOptions, type TableRow, type TableValue } from "./table";
 export { modelSummary, showModelSummary, type ModelSummaryOptions } from "./model-summary";
 export { imageGrid, imageGridBundle, showImageGrid, type ImageBytes, type ImageGridOptions, type Images } from "./image-grid";
 export { escapeHtml } from "./html";
-export { defineRenderer, displayMethod, renderValue, show, type RenderedValue, type Renderer } from "./values/renderers";
+export { defineRenderer, displayMethod, rendered, renderValue, show, type RenderedValue, type Renderer } from "./values/renderers";
 export { learningCurves } from "./values/crossflow-values";
+
+// Controls
+export { interactive, type InteractiveOptions } from "./interactive/interactive";
+export { slider, type Control, type Controls, type ControlValue, type ControlValues, type Slider } from "./interactive/controls";
+export type { Picture } from "./interactive/picture";
+export { dropdownWidget, htmlWidget, sliderWidget, verticalBox, widgetView, type Widget } from "./interactive/widgets";
+export { acceptComms, openComm, type Comm, type CommData, type CommHandlers } from "./comms";
 
 // Teaching
 export { check, hint } from "./exercises/check";

@@ -58,6 +58,9 @@ export function datasetConfig(config: TrainConfig, dataFolder?: string): Dataset
   return { name: dataset, path: dataPath, imageSize, ...limit };
 }
 
+/** Whether a loss that takes frozen features has a weight; a loss of the user's own that does begins with "perceptual". */
+const usesFeatures = ({ losses }: TrainConfig): boolean => Object.entries(losses).some(([name, weight]) => name.startsWith("perceptual") && weight > 0);
+
 /**
  * Loads or makes all that a training needs: data, encoder, latents, perceptual network. Everything slow is cached.
  * @returns the resources; disposeResources() frees them
@@ -124,7 +127,7 @@ export async function loadTrainingResources(config: TrainConfig, options: Resour
  */
 export async function loadLossNetworks(config: TrainConfig): Promise<Pick<Resources, "perceptual" | "critic">> {
   const load = (name: string, inputSize: number): Promise<FeatureNetwork> => loadFeatureNetwork(name as FeatureNetworkName, { inputSize });
-  const perceptual = (config.losses.perceptual ?? 0) > 0 ? await load(config.perceptualNetwork, config.perceptualSize) : undefined;
+  const perceptual = usesFeatures(config) ? await load(config.perceptualNetwork, config.perceptualSize) : undefined;
   try {
     const critic = adversarialName(config) && config.criticNetwork !== "pixels" ? await load(config.criticNetwork, config.criticSize) : undefined;
     return { perceptual, critic };

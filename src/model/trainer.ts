@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { restoreCheckpoint, saveCheckpoint, startFromModel } from "./checkpoint";
 import { LATENT_SHARDS, resolveConfig, resolvedTimeShift, type TrainConfig } from "./config";
 import { epochBatches, imagesToPixels } from "./data";
+import { EARLIER_SHARE } from "./consistency";
 import { createDiagnosticsWindow, createProbe, type Diagnostics, type DiagnosticsWindow, type Probe } from "./diagnostics";
 import { copyOfValues, updateToWeight } from "./diagnostics/update-ratio";
 import { tf } from "./engine/tf";
@@ -253,6 +254,8 @@ function stepInputs(config: TrainConfig, state: Pick<TrainingState, "step" | "cr
   const joined = (key: "r" | "t"): Float32Array => Float32Array.from(times.flatMap((part) => Array.from(part[key])));
   const share = learningRateAt(state.step, { warmupSteps: config.warmupSteps, steps: config.steps, finalShare: config.finalRateShare }) * rateScale;
   const [r, t] = [joined("r"), joined("t")];
+  // Drawn only where they count, so that the other trainings keep their streams.
+  const shareOfT = config.endTarget === "consistency" ? streams.times.uniform(batchSize).map((u) => EARLIER_SHARE.least + (EARLIER_SHARE.most - EARLIER_SHARE.least) * u) : undefined;
   const tensors: StepInputs = {
     x0: tf.tensor4d(images, [batchSize, imageSize, imageSize, 3]),
     y: tf.tensor1d(labels, "int32"),
@@ -260,6 +263,7 @@ function stepInputs(config: TrainConfig, state: Pick<TrainingState, "step" | "cr
     eps: tf.tensor4d(streams.noise.normal(latents.length), latentShape),
     r: tf.tensor1d(r),
     t: tf.tensor1d(t),
+    earlier: tf.tensor1d(shareOfT ? t.map((time, index) => time * shareOfT[index]) : t),
     learningRate: tf.scalar(config.learningRate * share),
     matrixLearningRate: tf.scalar(config.matrixLearningRate * share),
     stepCount: tf.scalar(state.step + 1),

@@ -1,4 +1,5 @@
 import type { TrainConfig } from "./config";
+import { consistencyTarget } from "./consistency";
 import { critic, translate, type Scores } from "./critic";
 import { featureCritic } from "./critic-features";
 import { compile, type Compiled, type CompileOptions, type StaticArguments } from "./engine/compile";
@@ -23,6 +24,8 @@ export interface StepInputs extends Batch, Record<string, tf.Tensor> {
   emaDecay: tf.Scalar;
   /** Share of its weight at which each active loss counts, in their order: an input, so that a ramp needs no new program. */
   lossShares: tf.Tensor1D;
+  /** Times [B] at which the consistency target is taken, above 0 and at most t; unused where the configuration's endTarget is another. */
+  earlier: tf.Tensor1D;
 }
 
 /** What the critic needs besides, in steps in which it takes part. */
@@ -59,8 +62,8 @@ export type TrainingStep = Compiled<StepInputs, Record<string, tf.Tensor>>;
  * that count, joined by commas) and `critic` (whether the critic learns).
  * @param state what the step updates
  * @param frozen what the step reads and never changes
- * @returns the compiled step; its outputs are scalars: one a loss, `total`, `gradientNorm`, `residual`, and `critic`, `criticAccuracy` and `criticGap` where the critic
- *   learns; and, where the configuration asks for diagnostics, what each sample showed, [B]: those of SAMPLE_OUTPUTS
+ * @returns the compiled step; its outputs are scalars: one a loss, `total`, `gradientNorm`, `residual`, and `critic` where the critic learns;
+ *   where the configuration asks for diagnostics, `criticAccuracy` and `criticGap` besides, and what each sample showed, [B]: those of SAMPLE_OUTPUTS
  */
 export function trainingStep(config: TrainConfig, state: TrainingState, frozen: FrozenParts = {}, options: CompileOptions = {}): TrainingStep {
   const step = (inputs: StepInputs, statics: StaticArguments): Record<string, tf.Tensor> => stepOnce(config, state, frozen, inputs, statics);
@@ -101,18 +104,21 @@ interface PartOptions extends FrozenParts {
 }
 
 /** Gradients of the weighted losses on one part of the batch; metrics and what the critic is to see are kept, and the caller's to dispose of. */
-function partGradients(config: TrainConfig, state: TrainingState, part: Batch, options: PartOptions): { gradients: Record<string, tf.Tensor>; metrics: Record<string, tf.Tensor>; pictures: CriticPictures } {
+function partGradients(config: TrainConfig, state: TrainingState, part: BatchPart, options: PartOptions): { gradients: Record<string, tf.Tensor>; metrics: Record<string, tf.Tensor>; pictures: CriticPictures } {
   const { parameters } = state.variables;
   const field: ImageField = (zT, r, y) => network(state.network, parameters, zT, r, y);
-  const along = options.reference && marginalVelocity(latentAt(part.z, part.eps, part.t), part.t, part.y, options.reference);
+  const zT = latentAt(part.z, part.eps, part.t);
+  const along = options.reference && marginalVelocity(zT, part.t, part.y, options.reference);
   const atEnd = <T extends tf.Tensor>(tensor: T): T => tf.slice(tensor, 0, options.atEnd);
+  const average: ImageField = (latents, r, y) => network(state.network, state.variables.average, latents, r, y);
+  const endTarget = config.endTarget === "consistency" && options.atEnd > 0 ? consistencyTarget(average, atEnd(zT), atEnd(part.t), atEnd(part.earlier), atEnd(part.y), options.reference!) : undefined;
   const metrics: Record<string, tf.Tensor> = {};
   const note = (name: string, value: tf.Tensor): void => void (metrics[name] = tf.keep(stopGradient(value)));
   const { on } = adversarialVariant(adversarialName(config) ?? "adversarial");
   let pictures: CriticPictures | undefined;
   const observe = config.diagnosticsEvery === 0 ? undefined : (F: tf.Tensor4D): tf.Tensor4D => withObservedGradient(F, (gradient) => note(SAMPLE_OUTPUTS.gradient, pulls(gradient)));
   const { grads } = tf.variableGrads(() => {
-    const objective = objectiveTerms(field, part, { along, offDiagonal: options.offDiagonal, correctionLimit: config.correctionLimit, observe });
+    const objective = objectiveTerms(field, part, { along, offDiagonal: options.offDiagonal, correctionLimit: config.correctionLimit, endTarget, observe });
     const terms: Terms = {
       ...objective,
       correctionLimit: config.correctionLimit,
@@ -139,6 +145,14 @@ function partGradients(config: TrainConfig, state: TrainingState, part: Batch, o
   }, Object.values(parameters));
   const gradients = Object.fromEntries(Object.entries(parameters).map(([name, variable]) => [name, grads[variable.name] ?? tf.zerosLike(variable)]));
   return { gradients, metrics, pictures: pictures! };
+}
+
+/** Puts the mean gap of the critic's scores, and the share of pairs in which the real image's is higher, in `balance`; kept. */
+function noteBalance(balance: Record<string, tf.Tensor>, onReal: Scores, onFake: Scores, counts?: tf.Tensor1D): void {
+  const gap = stopGradient(tf.sub(onReal.whole, onFake.whole)).reshape([-1]); // [N]
+  const average = (values: tf.Tensor): tf.Tensor => (counts ? tf.div(tf.sum(tf.mul(values, counts)), tf.maximum(tf.sum(counts), 1)) : tf.mean(values));
+  balance.criticGap = tf.keep(average(gap));
+  balance.criticAccuracy = tf.keep(average(tf.greater(gap, 0).toFloat()));
 }
 
 /** The images themselves; `observe` hears of the gradient that reaches them. */
@@ -195,10 +209,7 @@ function criticOf(config: TrainConfig, state: TrainingState, { criticFeatures }:
     const { value, grads } = tf.variableGrads(() => {
       const [onReal, onFake] = [score(real, y), score(fake, y)];
       const loss = criticLossOfScores(kind, onReal, onFake, counts);
-      const gap = stopGradient(tf.sub(onReal.whole, onFake.whole)).reshape([-1]); // [N]
-      const average = (values: tf.Tensor): tf.Tensor => (counts ? tf.div(tf.sum(tf.mul(values, counts)), tf.maximum(tf.sum(counts), 1)) : tf.mean(values));
-      balance.criticGap = tf.keep(average(gap));
-      balance.criticAccuracy = tf.keep(average(tf.greater(gap, 0).toFloat()));
+      if (config.diagnosticsEvery > 0) noteBalance(balance, onReal, onFake, counts);
       if (config.criticPenalty === 0) return loss;
       const penalised = config.criticPenaltyOn === "both" ? [real, fake] : config.criticPenaltyOn === "real" ? [real] : [fake];
       const penalty = tf.addN(penalised.map((images) => gradientPenalty(score, images, noise, y, config.criticPenaltyStep)));
@@ -218,10 +229,12 @@ function missing(what: string, cure: string): () => never {
   };
 }
 
+type BatchPart = Batch & Pick<StepInputs, "earlier">;
+
 /** Cuts a batch into equal parts of consecutive samples. */
-function splitBatch({ x0, z, eps, r, t, y }: Batch, parts: number): Batch[] {
-  if (parts === 1) return [{ x0, z, eps, r, t, y }];
+function splitBatch({ x0, z, eps, r, t, y, earlier }: BatchPart, parts: number): BatchPart[] {
+  if (parts === 1) return [{ x0, z, eps, r, t, y, earlier }];
   const cut = <T extends tf.Tensor>(tensor: T): T[] => tf.split(tensor, parts, 0) as T[];
-  const [images, latents, noises, starts, ends, labels] = [cut(x0), cut(z), cut(eps), cut(r), cut(t), cut(y)];
-  return images.map((image, index) => ({ x0: image, z: latents[index], eps: noises[index], r: starts[index], t: ends[index], y: labels[index] }));
+  const [images, latents, noises, starts, ends, labels, earlierTimes] = [cut(x0), cut(z), cut(eps), cut(r), cut(t), cut(y), cut(earlier)];
+  return images.map((image, index) => ({ x0: image, z: latents[index], eps: noises[index], r: starts[index], t: ends[index], y: labels[index], earlier: earlierTimes[index] }));
 }

@@ -151,6 +151,7 @@ function stepArrays(config: TrainConfig, network: NetworkConfig, step: number, c
     matrixLearningRate: scalar(5e-3 * (1 + step / 1000)),
     stepCount: scalar(step + 1),
     emaDecay: scalar((1 + step) / (10 + step)),
+    lossShares: { shape: [Object.keys(config.losses).length], data: Float32Array.from(Object.keys(config.losses), (name) => (name === "adversarial" ? (step + 1) / (step + 2) : 1)) },
   };
   if (!critic) return arrays;
   const reach = Math.floor(imageSize * TRANSLATION_SHARE);
@@ -158,7 +159,6 @@ function stepArrays(config: TrainConfig, network: NetworkConfig, step: number, c
     ...arrays,
     shifts: { shape: [2, batchSize], data: stream.integers(2 * batchSize, 2 * reach + 1).map((shift) => shift - reach) },
     penaltyNoise: normal(stream, imageShape),
-    adversarialShare: scalar((step + 1) / (step + 2)),
     criticLearningRate: scalar(4e-4 * (1 + step / 1000)),
     criticStepCount: scalar(step + 1),
   };

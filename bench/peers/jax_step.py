@@ -124,7 +124,7 @@ class TrainingStep:
             if self.statics["critic"]:
                 perceptual, perceptual_pull = self.perceptual(frozen, F, derivative, r, t, x0)
                 adversarial, adversarial_pull = self.adversarial(state["critic"], F[:end], x0[:end], y[:end], given["shifts"], F.shape[0])
-                share = losses["adversarial"] * given["adversarialShare"]
+                share = losses["adversarial"] * given["lossShares"][list(losses).index("adversarial")]
                 metrics |= {"perceptual": perceptual, "adversarial": adversarial}
                 pull = pull + losses["perceptual"] * perceptual_pull + share * adversarial_pull
                 total = total + losses["perceptual"] * perceptual + share * adversarial

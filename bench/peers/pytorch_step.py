@@ -208,7 +208,7 @@ class TrainingStep:
         objective, total = losses["pixel"] * pixel, losses["pixel"] * pixel.detach()
         if self.critic_on:
             metrics["perceptual"], perceptual, metrics["adversarial"], adversarial = self.forms["balanced"](F, derivative, r, t, x0, y, given["shifts"])
-            share = losses["adversarial"] * given["adversarialShare"]
+            share = losses["adversarial"] * given["lossShares"][list(losses).index("adversarial")]
             objective = objective + losses["perceptual"] * perceptual + share * adversarial
             total = total + losses["perceptual"] * metrics["perceptual"] + share * metrics["adversarial"]
         metrics["total"] = total

@@ -52,6 +52,7 @@ async function trainRun(name: string | undefined, flags: TrainFlags): Promise<vo
   const { train } = await import("../model/trainer.js");
   const { PAPER_SETTINGS, resolveConfig } = await import("../model/config.js");
   const { runPaths } = await import("../model/run.js");
+  const { describeAlarm } = await import("../model/diagnostics/alarms.js");
   const config = resolveConfig({
     ...(flags.paper ? PAPER_SETTINGS : {}),
     ...(flags.config === undefined ? {} : readConfig(flags.config)),
@@ -62,6 +63,7 @@ async function trainRun(name: string | undefined, flags: TrainFlags): Promise<vo
   const signal = interruptSignal();
   const run = runPaths(config.name);
   const every = Math.max(1, Math.round(config.steps / LINES));
+  const alarmed = new Set<string>();
   let last: StepEvent | undefined;
   const spent = { seconds: 0, dataSeconds: 0 };
   try {
@@ -71,6 +73,11 @@ async function trainRun(name: string | undefined, flags: TrainFlags): Promise<vo
       spent.seconds += event.seconds;
       spent.dataSeconds += event.dataSeconds;
       const progress = formatProgress({ label: "training", done: event.step, total: event.steps, elapsedSeconds: event.elapsedSeconds, secondsLeft: event.secondsLeft });
+      for (const alarm of event.diagnostics?.alarms ?? []) {
+        if (alarmed.has(alarm.name)) continue;
+        alarmed.add(alarm.name);
+        reporter.line(`Sign of a collapse in step ${event.step}: ${describeAlarm(alarm)}`);
+      }
       if (event.step % every === 0 || event.step === event.steps) reporter.line(`${progress}  ${describeLosses(event)}`);
       else reporter.update(progress);
     }
@@ -82,7 +89,7 @@ async function trainRun(name: string | undefined, flags: TrainFlags): Promise<vo
   const dataShare = spent.seconds > 0 ? spent.dataSeconds / spent.seconds : 0;
   const result = { run: run.folder, model: run.modelFile, steps: last?.step ?? config.steps, seconds: last?.elapsedSeconds, dataShare, losses: last?.losses };
   if (flags.json) console.log(JSON.stringify({ ok: true, ...result }, null, 2));
-  else console.log(formatTable([["run", run.folder], ["model", run.modelFile], ["metrics", run.metricsFile], ["samples", run.samples], ["data", `${(100 * dataShare).toFixed(1)} % of the steps' time`]]));
+  else console.log(formatTable([["run", run.folder], ["model", run.modelFile], ["metrics", run.metricsFile], ["diagnostics", run.diagnosticsFile], ["samples", run.samples], ["data", `${(100 * dataShare).toFixed(1)} % of the steps' time`]]));
 }
 
 function describeLosses({ losses }: StepEvent): string {

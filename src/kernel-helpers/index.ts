@@ -5,6 +5,7 @@ export { display, markdown, newDisplayId, type DisplayOptions, type MimeBundle }
 export { createLiveDisplay, type LiveContent, type LiveDisplay, type LiveDisplayOptions } from "./live-display";
 export { progressBar, progressBundle, type ProgressBar, type ProgressBarOptions } from "./progress-bar";
 export { watchTraining, type TrainingWatch, type WatchTrainingOptions } from "./watch-training";
+export { alarmBundle, diagnosticsFigures, regionFigure, showDiagnostics, type RegionMapName } from "./training-diagnostics";
 export { showTable, table, type TableOptions, type TableRow, type TableValue } from "./table";
 export { comparisonCurves, comparisonSamples, forestPlot, showComparison, type ComparisonSamplesOptions } from "./comparison";
 export { modelSummary, showModelSummary, type ModelSummaryOptions } from "./model-summary";

@@ -2,6 +2,8 @@ import { DATASET_NAMES, type DatasetConfig } from "./data/load";
 import { timeShiftFor, type TimeOptions } from "./trajectory";
 import { nearestNames } from "./nearest-name";
 import type { NetworkConfig } from "./network";
+import { rampNames } from "./schedules/ramps";
+import { timeSamplerNames, type TimeSamplerOptions } from "./schedules/time-samplers";
 
 /**
  * The one size dial: each preset is a network, from what trains on a laptop in minutes to the paper's sizes. B, L and XL are those
@@ -27,7 +29,7 @@ export function networkConfig(preset: string, shapes: Pick<NetworkConfig, "image
 }
 
 /** Everything that decides a training; saved with the run and in each checkpoint. */
-export interface TrainConfig extends TimeOptions {
+export interface TrainConfig extends TimeOptions, TimeSamplerOptions {
   /** Name of the run; its files lie in runs/NAME. */
   name: string;
   /** Seed of every random stream: order of the data, noise, times, weights, critic. */
@@ -58,6 +60,12 @@ export interface TrainConfig extends TimeOptions {
   losses: Record<string, number>;
   /** Step from which a loss counts, by name; 0 where none is given. */
   lossStart: Record<string, number>;
+  /** Steps over which a loss reaches its weight, by name; where none is given adversarialRamp for an adversarial loss, else 0. */
+  lossRampSteps: Record<string, number>;
+  /** How it gets there, by name: "linear" where none is given, "cosine", "warm-up", "fade" (from the weight to 0), or one of your own (defineRamp). */
+  lossRamp: Record<string, string>;
+  /** From what the times are drawn before their shift: "uniform" (the paper's), "logit-normal", or one of your own (defineTimeSampler). */
+  timeSampler: string;
   /** Shift s of the times; 0 for the paper's sqrt(latent size / 4096). */
   timeShift: number;
   /** Along what F is differentiated: "conditional", eps - z (the paper's), or "marginal", its mean over the training latents of the class given z_t (ours). */
@@ -87,6 +95,8 @@ export interface TrainConfig extends TimeOptions {
   /** Weight of the critic's gradient penalty, and the length of its finite difference. */
   criticPenalty: number;
   criticPenaltyStep: number;
+  /** Where the penalty holds: on "real" images (R1), on the network's "samples" (R2), or on "both". */
+  criticPenaltyOn: string;
   /** Steps of the critic alone before its loss counts for the network. */
   criticLead: number;
   /** Steps over which the adversarial loss rises to its weight. */
@@ -99,6 +109,8 @@ export interface TrainConfig extends TimeOptions {
   checkpointEvery: number;
   /** Steps between grids of samples; 0 for none. */
   sampleEvery: number;
+  /** Steps between diagnostics, which also look for signs of a collapse; 0 for none. */
+  diagnosticsEvery: number;
   /** Run each step as one compiled graph where the engine can. */
   compile: boolean;
 }
@@ -109,15 +121,36 @@ interface Option<Value> {
   /** What a valid value is, in words, and the test. */
   expected: string;
   valid: (value: Value) => boolean;
+  /** The names that a value may have, where it is a name. */
+  names?: () => readonly string[];
 }
 
 const text = (value: string, expected = "a text"): Option<string> => ({ default: value, unit: "", expected, valid: (given) => typeof given === "string" });
-const oneOf = <Choice extends string>(value: Choice, choices: readonly Choice[]): Option<Choice> => ({ default: value, unit: "", expected: `one of ${choices.join(", ")}`, valid: (given) => choices.includes(given) });
+const oneOf = <Choice extends string>(value: Choice, choices: readonly Choice[]): Option<Choice> => ({ default: value, unit: "", expected: `one of ${choices.join(", ")}`, valid: (given) => choices.includes(given), names: () => choices });
+/** A name that a registry knows, now or when it is used. */
+const registered = (value: string, names: () => string[]): Option<string> => ({
+  default: value,
+  unit: "",
+  get expected() {
+    return `one of ${names().join(", ")}`;
+  },
+  valid: (given) => names().includes(given),
+  names,
+});
 const isNumber = (value: unknown): value is number => typeof value === "number" && Number.isFinite(value);
 const count = (value: number, unit: string, least = 1): Option<number> => ({ default: value, unit, expected: `a whole number of at least ${least}`, valid: (given) => Number.isInteger(given) && given >= least });
 const rate = (value: number, unit = ""): Option<number> => ({ default: value, unit, expected: "a number of at least 0", valid: (given) => isNumber(given) && given >= 0 });
 const share = (value: number, unit = "share"): Option<number> => ({ default: value, unit, expected: "a number from 0 to 1", valid: (given) => isNumber(given) && given >= 0 && given <= 1 });
 const byName = (value: Record<string, number>, unit: string): Option<Record<string, number>> => ({ default: value, unit, expected: "numbers by loss name", valid: (given) => typeof given === "object" && given !== null && Object.values(given).every(isNumber) });
+const rampByName: Option<Record<string, string>> = {
+  default: {},
+  unit: "",
+  get expected() {
+    return `a ramp (${rampNames().join(", ")}) by loss name`;
+  },
+  valid: (given) => typeof given === "object" && given !== null && Object.values(given).every((name) => rampNames().includes(name)),
+  names: rampNames,
+};
 
 /** Every option of a training with its default, unit and valid values. */
 export const TRAIN_OPTIONS: { [Key in keyof TrainConfig]: Option<TrainConfig[Key]> } = {
@@ -136,6 +169,11 @@ export const TRAIN_OPTIONS: { [Key in keyof TrainConfig]: Option<TrainConfig[Key
   accumulation: count(1, "parts"),
   losses: byName({ pixel: 1 }, "weight"),
   lossStart: byName({}, "step"),
+  lossRampSteps: byName({}, "steps"),
+  lossRamp: rampByName,
+  timeSampler: registered("uniform", timeSamplerNames),
+  timeMean: { default: -0.4, unit: "of the logit", expected: "a number", valid: isNumber },
+  timeSpread: { default: 1, unit: "of the logit", expected: "a number above 0", valid: (given) => isNumber(given) && given > 0 },
   minimumTime: { default: 0.02, unit: "of the trajectory", expected: "a number above 0 and below 0.5", valid: (time) => isNumber(time) && time > 0 && time < 0.5 },
   diagonalShare: share(0.5, "share of the batch"),
   endShare: share(0.35, "share of the batch"),
@@ -156,12 +194,14 @@ export const TRAIN_OPTIONS: { [Key in keyof TrainConfig]: Option<TrainConfig[Key
   criticChannels: count(24, "channels"),
   criticPenalty: rate(0.05),
   criticPenaltyStep: rate(0.05, "of the images' range"),
+  criticPenaltyOn: oneOf<string>("both", ["both", "real", "samples"]),
   criticLead: count(60, "steps", 0),
   adversarialRamp: count(200, "steps", 0),
   perceptualNetwork: oneOf<string>("efficientnet-lite0", ["efficientnet-lite0", "efficientnet-lite2", "inception-fid", "lpips-vgg16", "dinov2-s", "dinov2-b", "dinov3-s", "dinov3-b"]),
   perceptualSize: count(48, "pixels", 16),
   checkpointEvery: count(500, "steps"),
   sampleEvery: count(200, "steps", 0),
+  diagnosticsEvery: count(50, "steps", 0),
   compile: { default: true, unit: "", expected: "true or false", valid: (given) => typeof given === "boolean" },
 };
 
@@ -186,7 +226,10 @@ export function resolveConfig(given: Partial<TrainConfig> = {}): TrainConfig {
     if (!option) {
       const near = nearestNames(key, Object.keys(TRAIN_OPTIONS));
       faults.push(`there is no option "${key}"${near.length > 0 ? `; did you mean ${near.join(" or ")}?` : ""}`);
-    } else if (!option.valid(value)) faults.push(`${key} must be ${option.expected}${option.unit ? ` (${option.unit})` : ""}, not ${JSON.stringify(value)}`);
+    } else if (!option.valid(value)) {
+      const near = option.names ? [value].flatMap((given) => (typeof given === "object" && given !== null ? Object.values(given) : [given])).flatMap((given) => (typeof given === "string" ? nearestNames(given, option.names!()) : [])) : [];
+      faults.push(`${key} must be ${option.expected}${option.unit ? ` (${option.unit})` : ""}, not ${JSON.stringify(value)}${near.length > 0 ? `; did you mean ${near.join(" or ")}?` : ""}`);
+    }
   }
   if (faults.length === 0 && config.batchSize % config.accumulation !== 0) faults.push(`accumulation ${config.accumulation} does not divide batchSize ${config.batchSize}`);
   if (faults.length > 0) throw new Error(`the configuration can not be used: ${faults.join("; ")}`);

@@ -25,17 +25,23 @@ export { memoryPlan, MEMORY_PLAN_DEFAULTS, summarize, SUMMARY_DEFAULTS, type Lay
 
 export { correctionFactor, objectiveTerms, reconstructionPrediction, residualOf, trajectoryDerivative, type ImageField, type ObjectiveTerms } from "./objective";
 
-export { defineLoss, lossNamed, lossNames, type Loss, type Terms } from "./losses";
-export { adversarialLoss, criticLoss, gradientPenalty } from "./losses/adversarial";
+export { defineLoss, lossCatalogue, LossError, lossNamed, lossNames, type Loss, type LossDescription, type Terms } from "./losses";
+export { adaptivelyWeighted } from "./losses/adaptive-weight";
+export { ADVERSARIAL_LOSSES, adversarialLoss, criticLoss, gradientPenalty } from "./losses/adversarial";
 export { balanced } from "./losses/balance";
-export { perceptualLoss } from "./losses/perceptual";
-export { huber, pixelLoss } from "./losses/pixel";
+export { absoluteError, DISTANCES, huber, pseudoHuber, squaredError } from "./losses/distances";
+export { GATES } from "./losses/gates";
+export { perceptualLoss, type PerceptualLossOptions } from "./losses/perceptual";
+export { pixelLoss, type PixelLossOptions } from "./losses/pixel";
+export { REGION_WEIGHTS } from "./losses/region-weights";
+export * from "./schedules";
 export { critic, criticShapes, translate, type CriticConfig } from "./critic";
 
 export * from "./optimizer";
 export { loadResources, disposeResources, encoderFor, type Resources } from "./resources";
 export { train, type StepEvent, type TrainOptions } from "./trainer";
-export { readMetrics, runPaths, type Run } from "./run";
+export { readDiagnostics, readMetrics, runPaths, type Run } from "./run";
+export { collapseAlarms, createProbe, describeAlarm, REGION_COLUMNS, REGION_ROWS, type Alarm, type Diagnostics, type Probe, type ProbeResult, type RegionMap, type RegionMaps } from "./diagnostics";
 export { latestCheckpoint, readCheckpointRecord } from "./checkpoint";
 
 export { disposeModel, evaluateModel, loadModel, saveModel, type Model } from "./model";

@@ -53,6 +53,9 @@ export function datasetConfig(config: TrainConfig, dataFolder?: string): Dataset
   return { name: dataset, path: dataPath, imageSize, ...limit };
 }
 
+/** Whether a loss that takes frozen features has a weight; a loss of the user's own that does begins with "perceptual". */
+const usesFeatures = ({ losses }: TrainConfig): boolean => Object.entries(losses).some(([name, weight]) => name.startsWith("perceptual") && weight > 0);
+
 /**
  * Loads or makes all that a training needs: data, encoder, latents, perceptual network. Everything slow is cached.
  * @returns the resources; disposeResources() frees them
@@ -64,7 +67,7 @@ export async function loadResources(config: TrainConfig, options: ResourceOption
   try {
     const latents = await cachedLatents(encoder, train, dataFolder, options);
     const network = networkConfig(config.preset, { imageSize: config.imageSize, latentSize: encoder.latentSize, latentChannels: encoder.latentChannels, classes: train.classes.length });
-    const perceptual = (config.losses.perceptual ?? 0) > 0 ? await loadFeatureNetwork(config.perceptualNetwork as FeatureNetworkName, { inputSize: config.perceptualSize }) : undefined;
+    const perceptual = usesFeatures(config) ? await loadFeatureNetwork(config.perceptualNetwork as FeatureNetworkName, { inputSize: config.perceptualSize }) : undefined;
     return { train, test, encoder, latents, network, perceptual };
   } catch (error) {
     encoder.dispose();

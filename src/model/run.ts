@@ -1,17 +1,19 @@
 import { existsSync, readFileSync } from "node:fs";
 import { appendFile, mkdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
-import type { TrainConfig } from "./config";
+import { TRAIN_OPTIONS, type TrainConfig } from "./config";
 import { latestCheckpoint, readCheckpointRecord } from "./checkpoint";
+import type { Diagnostics } from "./diagnostics";
 import { describeFileError, projectRoot, writeFileAtomic } from "./files";
 
-/** The folder of a training: config.json, metrics.jsonl, checkpoints/, samples/ and, once it is finished, model.safetensors. */
+/** The folder of a training: config.json, metrics.jsonl, diagnostics.jsonl, checkpoints/, samples/ and, once it is finished, model.safetensors. */
 export interface Run {
   folder: string;
   checkpoints: string;
   samples: string;
   configFile: string;
   metricsFile: string;
+  diagnosticsFile: string;
   modelFile: string;
 }
 
@@ -21,11 +23,11 @@ export type ExistingRun = "resume" | "replace" | "fail";
 /** The paths of a run, whether it exists or not. @param runsFolder `runs` in the project's folder by default */
 export function runPaths(name: string, runsFolder: string = join(projectRoot(), "runs")): Run {
   const folder = join(runsFolder, name);
-  return { folder, checkpoints: join(folder, "checkpoints"), samples: join(folder, "samples"), configFile: join(folder, "config.json"), metricsFile: join(folder, "metrics.jsonl"), modelFile: join(folder, "model.safetensors") };
+  return { folder, checkpoints: join(folder, "checkpoints"), samples: join(folder, "samples"), configFile: join(folder, "config.json"), metricsFile: join(folder, "metrics.jsonl"), diagnosticsFile: join(folder, "diagnostics.jsonl"), modelFile: join(folder, "model.safetensors") };
 }
 
 // What may differ between a run and the training that goes on with it.
-const MAY_CHANGE: (keyof TrainConfig)[] = ["checkpointEvery", "sampleEvery", "compile"];
+const MAY_CHANGE: (keyof TrainConfig)[] = ["checkpointEvery", "sampleEvery", "diagnosticsEvery", "compile"];
 
 /** What there is of a run before a training begins. */
 export interface FoundRun {
@@ -44,7 +46,9 @@ export function findRun(config: TrainConfig, existing: ExistingRun, runsFolder?:
   if (existing === "fail" && holdsResults(run)) throw new Error(`there is a run "${config.name}" in ${run.folder}: go on with it (resume), move it aside (replace), or choose another name`);
   const checkpoint = existing === "resume" ? latestCheckpoint(run.checkpoints) : undefined;
   if (!checkpoint) return { run };
-  const { config: saved, step } = readCheckpointRecord(checkpoint);
+  const { config: given, step } = readCheckpointRecord(checkpoint);
+  // A run that is older than an option was trained with its default.
+  const saved = { ...Object.fromEntries(Object.entries(TRAIN_OPTIONS).map(([key, option]) => [key, option.default])), ...given } as TrainConfig;
   const changed = (Object.keys(config) as (keyof TrainConfig)[]).filter((key) => !MAY_CHANGE.includes(key) && JSON.stringify(config[key]) !== JSON.stringify(saved[key]));
   if (changed.length > 0) {
     const list = changed.map((key) => `${key} (${JSON.stringify(saved[key])} there, ${JSON.stringify(config[key])} here)`).join(", ");
@@ -58,7 +62,11 @@ export function findRun(config: TrainConfig, existing: ExistingRun, runsFolder?:
  * Called when all that the training stands on is there, so that a training that can not begin leaves no folder.
  */
 export async function openRun(config: TrainConfig, { run, checkpoint }: FoundRun): Promise<void> {
-  if (checkpoint) await keepMetricsBefore(run.metricsFile, readCheckpointRecord(checkpoint).step);
+  if (checkpoint) {
+    const { step } = readCheckpointRecord(checkpoint);
+    await keepMetricsBefore(run.metricsFile, step);
+    if (existsSync(run.diagnosticsFile)) await keepMetricsBefore(run.diagnosticsFile, step);
+  }
   else if (holdsResults(run)) {
     await rm(`${run.folder}.previous`, { recursive: true, force: true });
     await rename(run.folder, `${run.folder}.previous`);
@@ -77,7 +85,7 @@ async function keepMetricsBefore(file: string, step: number): Promise<void> {
   await writeFileAtomic(file, kept.map((row) => `${JSON.stringify(row)}\n`).join(""));
 }
 
-/** Adds one step's numbers to a run's metrics.jsonl. @throws Error naming the file when the disk refuses */
+/** Adds one step's numbers to a run's metrics.jsonl, or its diagnostics to diagnostics.jsonl. @throws Error naming the file when the disk refuses */
 export async function appendMetrics(file: string, row: Record<string, unknown>): Promise<void> {
   await appendFile(file, `${JSON.stringify(row)}\n`).catch((error: unknown) => {
     throw new Error(`the metrics could not be written to ${file}: ${describeFileError(error)}`, { cause: error });
@@ -96,4 +104,9 @@ export function readMetrics(file: string): ({ step: number } & Record<string, un
         return [];
       }
     });
+}
+
+/** The diagnostics of a run, oldest first; none where it was trained without. @param file its diagnosticsFile */
+export function readDiagnostics(file: string): Diagnostics[] {
+  return readMetrics(file) as unknown as Diagnostics[];
 }

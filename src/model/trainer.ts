@@ -2,20 +2,23 @@ import { join } from "node:path";
 import { restoreCheckpoint, saveCheckpoint, startFromModel } from "./checkpoint";
 import { resolveConfig, resolvedTimeShift, type TrainConfig } from "./config";
 import { epochBatches, imageBatch, imagesToPixels } from "./data";
+import { createDiagnosticsWindow, createProbe, type Diagnostics, type DiagnosticsWindow, type Probe } from "./diagnostics";
+import { copyOfValues, updateToWeight } from "./diagnostics/update-ratio";
 import { tf } from "./engine/tf";
 import { imageGrid, writePicture } from "./image-files";
 import { interruptSignal, yieldToEventLoop } from "./interrupt";
-import { lossNamed } from "./losses";
+import { LossError, lossNamed } from "./losses";
 import { latentReference } from "./marginal-velocity";
 import { saveModel, type Model } from "./model";
 import { emaDecayAt, learningRateAt } from "./optimizer";
 import { createProgress, type ProgressListener } from "./progress";
 import { randomStream, type RandomStream } from "./random";
 import { disposeResources, loadResources, type Resources } from "./resources";
-import { appendMetrics, findRun, openRun, type ExistingRun } from "./run";
+import { appendMetrics, findRun, openRun, readDiagnostics, type ExistingRun } from "./run";
 import { sample } from "./sampler";
+import { lossShareAt } from "./schedules";
 import { adversarialName, createTrainingState, disposeTrainingState, type StreamName, type TrainingState } from "./training-state";
-import { trainingStep, TRANSLATION_SHARE, type CriticInputs, type StepInputs, type TrainingStep } from "./training-step";
+import { SAMPLE_OUTPUTS, trainingStep, TRANSLATION_SHARE, type CriticInputs, type StepInputs, type TrainingStep } from "./training-step";
 import { sampleTimes } from "./trajectory";
 
 /** What one step of a training tells. */
@@ -40,6 +43,8 @@ export interface StepEvent {
   secondsLeft: number | undefined;
   /** Samples of the averaged weights, the same noise and classes each time: bytes [N, S, S, 3] and labels. */
   samples?: { pixels: Uint8ClampedArray; count: number; imageSize: number; labels: number[] };
+  /** What the training showed since the diagnostics before, in steps that have them; its `alarms` name signs of a collapse, their cause and cure. */
+  diagnostics?: Diagnostics;
   /** Folder of the checkpoint that was written after this step. */
   checkpoint?: string;
 }
@@ -72,7 +77,7 @@ export async function* train(given: Partial<TrainConfig>, options: TrainOptions 
   const config = resolveConfig(given);
   const lossNames = Object.keys(config.losses).filter((name) => config.losses[name] > 0);
   if (lossNames.length === 0) throw new Error("the configuration gives no loss a weight above 0: set losses, such as { pixel: 1 }");
-  lossNames.forEach(lossNamed);
+  [...lossNames, ...Object.keys({ ...config.lossStart, ...config.lossRampSteps, ...config.lossRamp })].forEach(lossNamed);
   const adversarial = adversarialName(config);
   const signal = options.signal ?? interruptSignal();
   signal.throwIfAborted();
@@ -83,6 +88,7 @@ export async function* train(given: Partial<TrainConfig>, options: TrainOptions 
   const order = epochBatches(resources.train, { batchSize: config.batchSize, stream: randomStream(config.seed, "data order") });
   const reference = config.velocity === "marginal" ? latentReference(resources.latents, resources.train.labels) : undefined;
   const step = trainingStep(config, state, { features: resources.perceptual && ((images) => resources.perceptual!.features(images)), reference });
+  let observer: { window: DiagnosticsWindow; probe: Probe } | undefined;
   let savedStep = -1;
   let seconds = 0;
   // False while a step is under way: after a failure in it, weights and streams are those of no step and must not be saved.
@@ -100,6 +106,7 @@ export async function* train(given: Partial<TrainConfig>, options: TrainOptions 
       seconds = record.seconds;
     } else if (config.initialModel !== "") await startFromModel(config.initialModel, state);
     await openRun(config, found);
+    if (config.diagnosticsEvery > 0) observer = { window: createDiagnosticsWindow(config, readDiagnostics(run.diagnosticsFile)), probe: createProbe(state.network, resources.train, resources.latents, config.seed) };
     const prepared = new Set<string>();
     const progress = createProgress({ label: "training", total: config.steps, done: state.step });
     while (state.step < config.steps) {
@@ -112,16 +119,25 @@ export async function* train(given: Partial<TrainConfig>, options: TrainOptions 
       const ready = performance.now();
       const program = JSON.stringify(statics);
       if (config.compile && !prepared.has(program)) {
-        prepareStep(step, config, state, resources, active, criticLearns, options.onProgress);
+        inStep(state.step + 1, () => prepareStep(step, config, state, resources, active, criticLearns, options.onProgress));
         prepared.add(program);
       }
-      const outputs = step(inputs.tensors, statics);
-      const values = Object.fromEntries(Object.entries(outputs).map(([name, tensor]) => [name, tensor.dataSync()[0]]));
+      const last = state.step + 1 === config.steps;
+      const diagnosed = observer !== undefined && (last || (state.step + 1) % config.diagnosticsEvery === 0);
+      const before = diagnosed ? copyOfValues(state.variables.parameters) : undefined;
+      const outputs = inStep(state.step + 1, () => step(inputs.tensors, statics));
+      const { values, samples } = fetched(outputs);
       tf.dispose([inputs.tensors, outputs]);
-      assertFinite(values, state.step + 1);
+      assertFinite(values, active, state.step + 1);
       state.step++;
       if (criticLearns) state.criticSteps++;
       betweenSteps = true;
+      observer?.window.observe({
+        step: state.step, r: inputs.times.r, t: inputs.times.t, residual: values.residual, gradientNorm: values.gradientNorm,
+        norms: { gradient: samples[SAMPLE_OUTPUTS.gradient], residual: samples[SAMPLE_OUTPUTS.residual], derivative: samples[SAMPLE_OUTPUTS.derivative] },
+        ...(criticLearns && { critic: { accuracy: values.criticAccuracy, gap: values.criticGap, loss: values.critic } }),
+      });
+      const diagnostics = before && observer?.window.close(observer.probe.measure(state.variables.parameters), updateToWeight(before, state.variables.parameters));
       const stepSeconds = (performance.now() - started) / 1000;
       seconds += stepSeconds;
       const { secondsLeft } = progress.advance();
@@ -139,7 +155,10 @@ export async function* train(given: Partial<TrainConfig>, options: TrainOptions 
         secondsLeft,
       };
       await appendMetrics(run.metricsFile, { ...event });
-      const last = state.step === config.steps;
+      if (diagnostics) {
+        await appendMetrics(run.diagnosticsFile, { ...diagnostics });
+        event.diagnostics = diagnostics;
+      }
       if (last || state.step % config.checkpointEvery === 0) event.checkpoint = await save();
       if (last || (config.sampleEvery > 0 && state.step % config.sampleEvery === 0)) {
         event.samples = await sampleGrid(config, state, resources, options.samplesPerClass ?? 4);
@@ -155,6 +174,7 @@ export async function* train(given: Partial<TrainConfig>, options: TrainOptions 
       if (betweenSteps && savedStep !== state.step && state.step > 0) await save();
     } finally {
       step.dispose();
+      observer?.probe.dispose();
       disposeTrainingState(state);
       if (reference) tf.dispose({ ...reference });
       if (!options.resources) disposeResources(resources);
@@ -181,13 +201,25 @@ function prepareStep(step: TrainingStep, config: TrainConfig, state: TrainingSta
   if (step.programs().length > programs) onProgress?.({ label, done: 1, total: 1, elapsedSeconds: (performance.now() - started) / 1000, secondsLeft: 0 });
 }
 
-/** Share of its weight at which the adversarial loss counts: rises from 0 to 1 over the ramp. */
-function adversarialShareAt(config: TrainConfig, step: number, start: number): number {
-  return config.adversarialRamp === 0 ? 1 : Math.min(Math.max((step - start + 1) / config.adversarialRamp, 0), 1);
+/** Share of its weight at which a loss counts in a step. */
+function lossShare(config: TrainConfig, name: string, step: number): number {
+  const rampSteps = config.lossRampSteps[name] ?? (name.startsWith("adversarial") ? config.adversarialRamp : 0);
+  return lossShareAt(step, { start: config.lossStart[name] ?? 0, rampSteps, ramp: config.lossRamp[name] ?? "linear" });
+}
+
+/** The numbers of a step on the host: scalars, and those with a number for each sample. */
+function fetched(outputs: Record<string, tf.Tensor>): { values: Record<string, number>; samples: Record<string, Float32Array> } {
+  const read = Object.entries(outputs).map(([name, tensor]) => ({ name, scalar: tensor.rank === 0, data: tensor.dataSync() as Float32Array }));
+  return {
+    values: Object.fromEntries(read.filter(({ scalar }) => scalar).map(({ name, data }) => [name, data[0]])),
+    samples: Object.fromEntries(read.filter(({ scalar }) => !scalar).map(({ name, data }) => [name, data])),
+  };
 }
 
 interface PreparedInputs {
   tensors: StepInputs;
+  /** r and t of the batch, on the host. */
+  times: { r: Float32Array; t: Float32Array };
   statics: { atEnd: number; offDiagonal: number; active: string; critic: boolean };
   learningRate: number;
 }
@@ -205,37 +237,50 @@ function stepInputs(config: TrainConfig, state: Pick<TrainingState, "step" | "cr
   const joined = (key: "r" | "t"): Float32Array => Float32Array.from(times.flatMap((part) => Array.from(part[key])));
   const share = learningRateAt(state.step, { warmupSteps: config.warmupSteps, steps: config.steps, finalShare: config.finalRateShare }) * rateScale;
   const { images, labels } = imageBatch(resources.train, indices);
+  const [r, t] = [joined("r"), joined("t")];
   const tensors: StepInputs = {
     x0: images,
     y: labels,
     z: tf.tensor4d(z, latentShape),
     eps: tf.tensor4d(streams.noise.normal(z.length), latentShape),
-    r: tf.tensor1d(joined("r")),
-    t: tf.tensor1d(joined("t")),
+    r: tf.tensor1d(r),
+    t: tf.tensor1d(t),
     learningRate: tf.scalar(config.learningRate * share),
     matrixLearningRate: tf.scalar(config.matrixLearningRate * share),
     stepCount: tf.scalar(state.step + 1),
     emaDecay: tf.scalar(emaDecayAt(state.step, config.emaDecay) / rateScale),
+    lossShares: tf.tensor1d(active.map((name) => lossShare(config, name, state.step))),
   };
   if (criticLearns) {
     const reach = Math.floor(imageSize * TRANSLATION_SHARE);
-    const start = config.lossStart[adversarialName(config)!] ?? 0;
     const criticInputs: CriticInputs = {
       shifts: tf.tensor2d(streams.critic.integers(2 * batchSize, 2 * reach + 1).map((shift) => shift - reach), [2, batchSize], "int32"),
       penaltyNoise: tf.tensor4d(streams.critic.normal(batchSize * imageSize * imageSize * 3), [batchSize, imageSize, imageSize, 3]),
-      adversarialShare: tf.scalar(adversarialShareAt(config, state.step, start) / rateScale),
       criticLearningRate: tf.scalar(config.criticLearningRate * share),
       criticStepCount: tf.scalar(state.criticSteps + 1),
     };
     Object.assign(tensors, criticInputs);
   }
   const { atEnd, offDiagonal } = times[0];
-  return { tensors, statics: { atEnd, offDiagonal, active: active.join(), critic: criticLearns }, learningRate: config.learningRate * share };
+  return { tensors, times: { r, t }, statics: { atEnd, offDiagonal, active: active.join(), critic: criticLearns }, learningRate: config.learningRate * share };
 }
 
-function assertFinite(values: Record<string, number>, step: number): void {
+/** Adds the step to the message of a loss that is at fault. */
+function inStep<Result>(step: number, run: () => Result): Result {
+  try {
+    return run();
+  } catch (error) {
+    if (error instanceof LossError) throw new LossError(`${error.message} (step ${step})`, { cause: error.cause });
+    throw error;
+  }
+}
+
+/** @throws Error naming the loss that is no longer finite, or those whose gradient is not, and the step */
+function assertFinite(values: Record<string, number>, active: string[], step: number): void {
   const [broken] = Object.entries(values).find(([, value]) => !Number.isFinite(value)) ?? [];
-  if (broken) throw new Error(`${broken} became ${values[broken]} in step ${step}: lower the learning rates, or the weight of that loss. The last checkpoint before it is whole`);
+  if (!broken) return;
+  const what = active.includes(broken) ? `loss "${broken}"` : broken === "critic" ? "the critic's loss" : broken === "gradientNorm" ? `the gradient of ${active.map((name) => `"${name}"`).join(" + ")}` : broken;
+  throw new Error(`${what} became ${values[broken]} in step ${step}: lower the learning rates, or the weight of that loss. Nothing of this step is saved; the last checkpoint before it is whole`);
 }
 
 /** A model of the state's averaged weights; shares their tensors. */

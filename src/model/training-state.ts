@@ -28,9 +28,11 @@ export function takesMuon(name: string, shape: number[]): boolean {
   return (name.startsWith("blocks.") && shape.length === 2) || name === "head.tokens.weight" || (name.startsWith("head.stages.") && shape.length === 4);
 }
 
-/** The adversarial loss that a configuration weighs, if any. */
+/** The adversarial loss that a configuration weighs, if any. @throws Error when it weighs several: a training has one critic */
 export function adversarialName(config: TrainConfig): string | undefined {
-  return Object.keys(config.losses).find((name) => name.startsWith("adversarial") && config.losses[name] > 0);
+  const names = Object.keys(config.losses).filter((name) => name.startsWith("adversarial") && config.losses[name] > 0);
+  if (names.length > 1) throw new Error(`a training has one critic, which can not serve ${names.join(" and ")}: give one of them a weight above 0`);
+  return names[0];
 }
 
 /**

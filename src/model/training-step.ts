@@ -3,9 +3,9 @@ import { critic, translate } from "./critic";
 import { compile, type Compiled, type CompileOptions, type StaticArguments } from "./engine/compile";
 import { tf } from "./engine/tf";
 import { stopGradient } from "./layers";
-import { lossNamed, type CriticScore, type FeatureLevels, type Terms } from "./losses";
+import { evaluateLoss, type CriticScore, type FeatureLevels, type Terms } from "./losses";
 import { marginalVelocity, type LatentReference } from "./marginal-velocity";
-import { criticLoss, gradientPenalty } from "./losses/adversarial";
+import { adversarialVariant, criticLossOfScores, criticPictures, gradientPenalty, type CriticPictures } from "./losses/adversarial";
 import { network } from "./network";
 import { objectiveTerms, trajectoryDerivative, type Batch, type ImageField } from "./objective";
 import { adamW, clipByGlobalNorm, muonTogether, updateEma, type MuonUpdate } from "./optimizer";
@@ -19,6 +19,8 @@ export interface StepInputs extends Batch, Record<string, tf.Tensor> {
   matrixLearningRate: tf.Scalar;
   stepCount: tf.Scalar;
   emaDecay: tf.Scalar;
+  /** Share of its weight at which each active loss counts, in their order: an input, so that a ramp needs no new program. */
+  lossShares: tf.Tensor1D;
 }
 
 /** What the critic needs besides, in steps in which it takes part. */
@@ -27,8 +29,6 @@ export interface CriticInputs extends Record<string, tf.Tensor> {
   shifts: tf.Tensor2D;
   /** Directions of the gradient penalty [B, H, W, 3]. */
   penaltyNoise: tf.Tensor4D;
-  /** Share of its weight at which the adversarial loss counts, 0 to 1. */
-  adversarialShare: tf.Scalar;
   criticLearningRate: tf.Scalar;
   criticStepCount: tf.Scalar;
 }
@@ -44,6 +44,9 @@ export interface FrozenParts {
   reference?: LatentReference;
 }
 
+/** Outputs with a number for each sample: norm of the gradient that reaches F (1: the default pixel loss's pull), root mean squares of t R and of dF/dt. */
+export const SAMPLE_OUTPUTS = { gradient: "sample-gradient", residual: "sample-residual", derivative: "sample-derivative" } as const;
+
 export type TrainingStep = Compiled<StepInputs, Record<string, tf.Tensor>>;
 
 /**
@@ -52,7 +55,8 @@ export type TrainingStep = Compiled<StepInputs, Record<string, tf.Tensor>>;
  * that count, joined by commas) and `critic` (whether the critic learns).
  * @param state what the step updates
  * @param frozen what the step reads and never changes
- * @returns the compiled step; its outputs are scalars: one a loss, `total`, `gradientNorm`, `residual`, and `critic`
+ * @returns the compiled step; its outputs are scalars: one a loss, `total`, `gradientNorm`, `residual`, and `critic`, `criticAccuracy` and `criticGap` where the critic
+ *   learns; and, where the configuration asks for diagnostics, what each sample showed, [B]: those of SAMPLE_OUTPUTS
  */
 export function trainingStep(config: TrainConfig, state: TrainingState, frozen: FrozenParts = {}, options: CompileOptions = {}): TrainingStep {
   const step = (inputs: StepInputs, statics: StaticArguments): Record<string, tf.Tensor> => stepOnce(config, state, frozen, inputs, statics);
@@ -65,35 +69,35 @@ function stepOnce(config: TrainConfig, state: TrainingState, frozen: FrozenParts
   const parts = splitBatch(inputs, config.accumulation);
   const criticPart = criticOf(config, state, inputs as unknown as CriticInputs, statics.critic === true);
   const metrics: Record<string, tf.Tensor[]> = {};
-  const samples: Terms["samples"][] = [];
+  const pictures: CriticPictures[] = [];
   const sums: Record<string, tf.Tensor> = {};
   parts.forEach((part) => {
-    const result = partGradients(config, state, part, { ...frozen, active, score: criticPart.score, adversarialShare: criticPart.share, atEnd: Number(statics.atEnd), offDiagonal: Number(statics.offDiagonal) });
+    const result = partGradients(config, state, part, { ...frozen, active, score: criticPart.score, lossShares: inputs.lossShares, atEnd: Number(statics.atEnd), offDiagonal: Number(statics.offDiagonal) });
     for (const [name, value] of Object.entries(result.metrics)) (metrics[name] ??= []).push(value);
     for (const [name, gradient] of Object.entries(result.gradients)) sums[name] = sums[name] ? tf.add(sums[name], gradient) : gradient;
-    samples.push(result.samples);
+    pictures.push(result.pictures);
   });
   const gradients = Object.fromEntries(Object.entries(sums).map(([name, sum]) => [name, tf.div(sum, parts.length)]));
   const clipped = clipByGlobalNorm(gradients, config.clipNorm);
   updateNetwork(config, state, clipped.gradients, inputs);
   updateEma(state.variables.average, parameters, inputs.emaDecay);
-  const outputs: Record<string, tf.Tensor> = Object.fromEntries(Object.entries(metrics).map(([name, values]) => [name, tf.div(tf.addN(values), values.length)]));
+  const outputs: Record<string, tf.Tensor> = Object.fromEntries(Object.entries(metrics).map(([name, values]) => [name, values[0].rank > 0 ? tf.concat(values, 0) : tf.div(tf.addN(values), values.length)]));
   outputs.gradientNorm = clipped.norm;
-  if (statics.critic === true) outputs.critic = criticPart.update(samples);
-  tf.dispose([metrics, samples]);
+  if (statics.critic === true) Object.assign(outputs, criticPart.update(pictures));
+  tf.dispose([metrics, pictures.map((each) => ({ ...each }))]);
   return outputs;
 }
 
 interface PartOptions extends FrozenParts {
   active: string[];
   score: CriticScore;
-  adversarialShare: tf.Tensor;
+  lossShares: tf.Tensor1D;
   atEnd: number;
   offDiagonal: number;
 }
 
-/** Gradients of the weighted losses on one part of the batch; metrics and samples are kept, and the caller's to dispose of. */
-function partGradients(config: TrainConfig, state: TrainingState, part: Batch, options: PartOptions): { gradients: Record<string, tf.Tensor>; metrics: Record<string, tf.Tensor>; samples: Terms["samples"] } {
+/** Gradients of the weighted losses on one part of the batch; metrics and what the critic is to see are kept, and the caller's to dispose of. */
+function partGradients(config: TrainConfig, state: TrainingState, part: Batch, options: PartOptions): { gradients: Record<string, tf.Tensor>; metrics: Record<string, tf.Tensor>; pictures: CriticPictures } {
   const { parameters } = state.variables;
   const field: ImageField = (zT, r, y) => network(state.network, parameters, zT, r, y);
   const imageShape = part.x0.shape.slice(1) as [number, number, number];
@@ -103,31 +107,58 @@ function partGradients(config: TrainConfig, state: TrainingState, part: Batch, o
   const atEnd = <T extends tf.Tensor>(tensor: T): T => tf.slice(tensor, 0, options.atEnd);
   const metrics: Record<string, tf.Tensor> = {};
   const note = (name: string, value: tf.Tensor): void => void (metrics[name] = tf.keep(stopGradient(value)));
-  let samples: Terms["samples"] | undefined;
+  const { on } = adversarialVariant(adversarialName(config) ?? "adversarial");
+  let pictures: CriticPictures | undefined;
+  const observed: ImageField = config.diagnosticsEvery === 0 ? field : (zT, r, y) => withObservedGradient(field(zT, r, y), (gradient) => note(SAMPLE_OUTPUTS.gradient, pulls(gradient)));
   const { grads } = tf.variableGrads(() => {
-    const objective = objectiveTerms(field, part, dFdt, config.correctionLimit);
+    const objective = objectiveTerms(observed, part, dFdt, config.correctionLimit);
     const terms: Terms = {
       ...objective,
       correctionLimit: config.correctionLimit,
       samples: { images: atEnd(objective.F), real: atEnd(part.x0), y: atEnd(part.y) },
-      features: options.features ?? missing("features", "set losses.perceptual above 0"),
+      features: options.features ?? missing("features", "only a loss whose name begins with \"perceptual\" is given them"),
       critic: options.score,
     };
-    const weighted = options.active.map((name) => {
-      const value = namedLoss(name, terms);
+    const weighted = options.active.map((name, index) => {
+      const value = evaluateLoss(name, terms);
       note(name, value);
-      const weight = tf.mul(value, config.losses[name]);
-      return name.startsWith("adversarial") ? tf.mul(weight, options.adversarialShare) : weight;
+      return tf.mul(tf.mul(value, config.losses[name]), tf.slice(options.lossShares, index, 1).reshape([]));
     });
     const total = tf.addN(weighted) as tf.Scalar;
     note("total", total);
-    note("residual", tf.mean(tf.abs(tf.mul(perSample(part.t), objective.residual))));
-    samples = { images: tf.keep(stopGradient(terms.samples.images)), real: tf.keep(tf.clone(terms.samples.real)), y: tf.keep(tf.clone(terms.samples.y)) };
+    const missed: tf.Tensor4D = tf.mul(perSample(part.t), objective.residual);
+    note("residual", tf.mean(tf.abs(missed)));
+    if (config.diagnosticsEvery > 0) {
+      note(SAMPLE_OUTPUTS.residual, rootMeanSquares(missed));
+      note(SAMPLE_OUTPUTS.derivative, rootMeanSquares(dFdt));
+    }
+    const { images, real, y, counts } = criticPictures(on, terms);
+    pictures = { images: tf.keep(stopGradient(images)), real: tf.keep(tf.clone(real)), y: tf.keep(tf.clone(y)), ...(counts && { counts: tf.keep(tf.clone(counts)) }) };
     return total;
   }, Object.values(parameters));
   const gradients = Object.fromEntries(Object.entries(parameters).map(([name, variable]) => [name, grads[variable.name] ?? tf.zerosLike(variable)]));
-  return { gradients, metrics, samples: samples! };
+  return { gradients, metrics, pictures: pictures! };
 }
+
+/** The images themselves; `observe` hears of the gradient that reaches them. */
+function withObservedGradient(images: tf.Tensor4D, observe: (gradient: tf.Tensor4D) => void): tf.Tensor4D {
+  const operation = tf.customGrad((x) => ({
+    value: tf.clone(x as tf.Tensor),
+    gradFunc: (gradient: tf.Tensor): tf.Tensor => {
+      observe(gradient as tf.Tensor4D);
+      return tf.clone(gradient);
+    },
+  }));
+  return operation(images) as tf.Tensor4D;
+}
+
+/** Norm of each image's gradient, in units of what the default pixel loss gives it, 2 / (sqrt(H W C) B). @returns [B] */
+function pulls(gradient: tf.Tensor4D): tf.Tensor1D {
+  const [batch, height, width, channels] = gradient.shape;
+  return tf.mul(tf.sqrt(tf.sum(tf.square(gradient), [1, 2, 3])), (Math.sqrt(height * width * channels) * batch) / 2) as tf.Tensor1D;
+}
+
+const rootMeanSquares = (images: tf.Tensor4D): tf.Tensor1D => tf.sqrt(tf.mean(tf.square(images), [1, 2, 3])) as tf.Tensor1D;
 
 function updateNetwork(config: TrainConfig, state: TrainingState, gradients: Record<string, tf.Tensor>, { learningRate, matrixLearningRate, stepCount }: StepInputs): void {
   const { parameters, first, second } = state.variables;
@@ -143,42 +174,39 @@ function updateNetwork(config: TrainConfig, state: TrainingState, gradients: Rec
 }
 
 /** The critic as the losses see it (on translated images), and its own step on the samples of the same batch. */
-function criticOf(config: TrainConfig, state: TrainingState, inputs: CriticInputs, present: boolean): { score: CriticScore; share: tf.Tensor; update(samples: Terms["samples"][]): tf.Scalar } {
-  if (!present) return { score: missing("critic", "set losses.adversarial above 0"), share: tf.scalar(1), update: missing("critic", "set losses.adversarial above 0") };
+function criticOf(config: TrainConfig, state: TrainingState, inputs: CriticInputs, present: boolean): { score: CriticScore; update(pictures: CriticPictures[]): Record<string, tf.Tensor> } {
+  if (!present) return { score: missing("critic", "only a training with a loss whose name begins with \"adversarial\" has one"), update: missing("critic", "only a training with a loss whose name begins with \"adversarial\" has one") };
   const { critic: weights, criticFirst, criticSecond } = state.variables;
   const [rows, columns] = tf.split(inputs.shifts, 2, 0).map((row) => row.reshape([-1]) as tf.Tensor1D);
   const score: CriticScore = (images, y) => {
     const shift = (offsets: tf.Tensor1D): tf.Tensor1D => tf.slice(offsets, 0, images.shape[0]);
     return critic(state.critic!, weights, translate(images, shift(rows), shift(columns)), y);
   };
-  const kind = adversarialName(config) === "adversarial-hinge" ? "hinge" : "relativistic";
-  const update = (parts: Terms["samples"][]): tf.Scalar => {
+  const { kind } = adversarialVariant(adversarialName(config)!);
+  const update = (parts: CriticPictures[]): Record<string, tf.Tensor> => {
     const join = <T extends tf.Tensor>(tensors: T[]): T => (tensors.length === 1 ? tensors[0] : tf.concat(tensors, 0));
     const [fake, real, y] = [join(parts.map(({ images }) => images)), join(parts.map((part) => part.real)), join(parts.map((part) => part.y))];
+    const counts = parts[0].counts && join(parts.map((part) => part.counts!));
     const noise = tf.slice(inputs.penaltyNoise, 0, fake.shape[0]);
+    const balance: Record<string, tf.Tensor> = {};
     const { value, grads } = tf.variableGrads(() => {
-      const loss = criticLoss(kind, score, real, fake, y);
+      const [onReal, onFake] = [score(real, y), score(fake, y)];
+      const loss = criticLossOfScores(kind, onReal, onFake, counts);
+      const gap = stopGradient(tf.sub(onReal.whole, onFake.whole)).reshape([-1]); // [N]
+      const average = (values: tf.Tensor): tf.Tensor => (counts ? tf.div(tf.sum(tf.mul(values, counts)), tf.maximum(tf.sum(counts), 1)) : tf.mean(values));
+      balance.criticGap = tf.keep(average(gap));
+      balance.criticAccuracy = tf.keep(average(tf.greater(gap, 0).toFloat()));
       if (config.criticPenalty === 0) return loss;
-      const penalty = tf.add(gradientPenalty(score, real, noise, y, config.criticPenaltyStep), gradientPenalty(score, fake, noise, y, config.criticPenaltyStep));
+      const penalised = config.criticPenaltyOn === "both" ? [real, fake] : config.criticPenaltyOn === "real" ? [real] : [fake];
+      const penalty = tf.addN(penalised.map((images) => gradientPenalty(score, images, noise, y, config.criticPenaltyStep)));
       return tf.add(loss, tf.mul(config.criticPenalty, penalty)) as tf.Scalar;
     }, Object.values(weights));
     for (const [name, variable] of Object.entries(weights)) {
       adamW(variable, grads[variable.name], criticFirst[name], criticSecond[name], inputs.criticLearningRate, inputs.criticStepCount, { beta1: 0, beta2: 0.99 });
     }
-    return value;
+    return { critic: value, ...balance };
   };
-  return { score, share: inputs.adversarialShare, update };
-}
-
-function namedLoss(name: string, terms: Terms): tf.Scalar {
-  let value: tf.Tensor;
-  try {
-    value = lossNamed(name)(terms);
-  } catch (error) {
-    throw new Error(`loss "${name}" failed: ${(error as Error).message}`, { cause: error });
-  }
-  if (!(value instanceof tf.Tensor) || value.size !== 1) throw new Error(`loss "${name}" must return a scalar tensor, not ${value instanceof tf.Tensor ? `shape [${value.shape}]` : typeof value}: take the mean over batch and pixels`);
-  return value.reshape([]);
+  return { score, update };
 }
 
 function missing(what: string, cure: string): () => never {

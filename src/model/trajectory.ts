@@ -1,5 +1,6 @@
 import { tf } from "./engine/tf";
 import type { RandomStream } from "./random";
+import { drawTimes, type TimeSamplerOptions } from "./schedules/time-samplers";
 
 /** How the pairs of times r <= t are drawn; see the training options of the same names. */
 export interface TimeOptions {
@@ -40,12 +41,12 @@ export function timeShiftFor(latentSize: number): number {
 }
 
 /**
- * Draws a batch of times (Sec. 3.3): two shifted uniform numbers, clamped and sorted so that r <= t. The shares with r = 0 and at the
+ * Draws a batch of times (Sec. 3.3): two shifted numbers of the sampler (uniform by default), clamped and sorted so that r <= t. The shares with r = 0 and at the
  * boundary are ours: a small training meets the neighbourhoods of (0, 1), where one-step sampling lives, and of (0, 0), where the images come
  * from, too seldom by chance; without the boundary the images at r = 0 drift.
  * @returns r and t, [B] each, 0 <= r <= t <= 1, t > 0
  */
-export function sampleTimes(stream: RandomStream, batchSize: number, options: TimeOptions): Times {
+export function sampleTimes(stream: RandomStream, batchSize: number, options: TimeOptions & Partial<TimeSamplerOptions & { timeSampler: string }>): Times {
   const offDiagonal = batchSize - Math.round(batchSize * options.diagonalShare);
   const atEnd = Math.min(Math.round(batchSize * options.endShare), offDiagonal);
   const atNoise = Math.round(atEnd * options.noiseShare);
@@ -54,8 +55,9 @@ export function sampleTimes(stream: RandomStream, batchSize: number, options: Ti
     const shifted = (options.timeShift * u) / (1 + (options.timeShift - 1) * u);
     return Math.min(Math.max(shifted, options.minimumTime), 1 - options.minimumTime);
   };
-  const first = stream.uniform(batchSize).map(shift);
-  const second = stream.uniform(batchSize).map(shift);
+  const { timeSampler = "uniform", timeMean = 0, timeSpread = 1 } = options;
+  const draw = (): Float32Array => drawTimes(timeSampler, stream, batchSize, { timeMean, timeSpread }).map(shift);
+  const [first, second] = [draw(), draw()];
   const isOff = (index: number): boolean => index >= atEnd && index < offDiagonal;
   const t = first.map((time, index) => (index < atNoise ? 1 : index >= atBoundary ? BOUNDARY_TIME : isOff(index) ? Math.max(time, second[index]) : time));
   const r = first.map((time, index) => (index < atEnd ? 0 : index >= atBoundary ? BOUNDARY_TIME : isOff(index) ? Math.min(time, second[index]) : time));

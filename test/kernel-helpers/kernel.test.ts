@@ -192,6 +192,8 @@ describe("the notebook kernel", () => {
     assert.ok(matches.includes("aborted"));
     assert.equal(member.slice(start, end), "abo");
     await run("const remembered = { apples: 1 };");
+    const loss = 'import { defineLoss } from "crossflow"; defineLoss("mine", (terms) => terms.';
+    for (const term of ["F", "x0", "zT", "r", "t", "dFdt", "residual", "xHat", "features"]) assert.ok((await kernel.complete(loss)).matches.includes(term), term);
     assert.deepEqual((await kernel.complete("remembered.app")).matches, ["apples"]);
     assert.match((await kernel.inspect("remembered", 3)) ?? "", /apples: number/);
   });

@@ -4,7 +4,7 @@ import { critic, criticShapes, type CriticConfig } from "../../src/model/critic"
 import { tf } from "../../src/model/engine/tf";
 import { silu } from "../../src/model/layers";
 import type { CriticScore, Terms } from "../../src/model/losses";
-import { adversarialLoss, criticLoss, gradientPenalty, type AdversarialKind } from "../../src/model/losses/adversarial";
+import { adversarialLoss, criticLoss, gradientPenalty } from "../../src/model/losses/adversarial";
 import { perceptualLoss, type PerceptualLossOptions } from "../../src/model/losses/perceptual";
 import { pixelLoss, type PixelLossOptions } from "../../src/model/losses/pixel";
 import { residualOf } from "../../src/model/objective";
@@ -33,8 +33,8 @@ const { pixel, perceptual, adversarial } = readGolden<{
     fake: Packed;
     noise: Packed;
     y: number[];
-    generator: Record<AdversarialKind, { value: number; gradient: Packed }>;
-    critic: Record<AdversarialKind | "penalty", CriticCase>;
+    generator: Record<"hinge" | "relativistic", { value: number; gradient: Packed }>;
+    critic: Record<"hinge" | "relativistic" | "penalty", CriticCase>;
   };
 }>("losses");
 

@@ -70,7 +70,7 @@ test("a loss of the user's own plugs in by name; faults of a loss are named", as
   defineLoss("vector", ({ F }) => tf.mean(F, [1, 2, 3]) as unknown as tf.Scalar);
   await assert.rejects(run({ ...base, name: "vector", losses: { vector: 1 } }), /loss "vector" must return a scalar tensor, not shape \[8\]/);
   defineLoss("infinite", ({ F }) => tf.div(tf.mean(tf.abs(F)), 0) as tf.Scalar);
-  await assert.rejects(run({ ...base, name: "infinite", losses: { pixel: 1, infinite: 1 } }), /infinite became (NaN|Infinity) in step 1/);
+  await assert.rejects(run({ ...base, name: "infinite", losses: { pixel: 1, infinite: 1 } }), /loss "infinite" became (NaN|Infinity) in step 1/);
   await assert.rejects(run({ ...base, name: "unknown", losses: { pixle: 1 } }), /no loss "pixle".*pixel/s);
 });
 

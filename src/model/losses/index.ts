@@ -1,8 +1,8 @@
 import type { Scores } from "../critic";
-import type { tf } from "../engine/tf";
+import { tf } from "../engine/tf";
 import { nearestNames } from "../nearest-name";
 import type { ObjectiveTerms } from "../objective";
-import { adversarialLoss } from "./adversarial";
+import { ADVERSARIAL_LOSSES, adversarialLoss } from "./adversarial";
 import { perceptualLoss } from "./perceptual";
 import { pixelLoss } from "./pixel";
 
@@ -27,26 +27,43 @@ export interface Terms extends ObjectiveTerms {
 /** A loss: a plain function of the terms of one batch to a scalar. It runs inside the differentiated (and compiled) step. */
 export type Loss = (terms: Terms) => tf.Scalar;
 
-const registry = new Map<string, Loss>();
+/** What a loss is, for the catalogue. */
+export interface LossDescription {
+  formula: string;
+  source: string;
+}
+
+interface Entry {
+  loss: Loss;
+  description?: LossDescription;
+}
+
+/** A loss is at fault: it failed, or returned no scalar. The message names it; the trainer adds the step. */
+export class LossError extends Error {
+  override name = "LossError";
+}
+
+const registry = new Map<string, Entry>();
 
 /**
  * Makes a loss known by name, so that `train({ losses: { name: weight } })` finds it. A name that is taken is replaced, which is what
  * running a notebook cell again means.
  * @param name what the configuration and the metrics call it
  * @param loss scalar function of the terms; built of tfjs operations alone, with randomness only from the terms
+ * @param description formula and source, shown by lossCatalogue()
  * @returns the loss itself
  */
-export function defineLoss(name: string, loss: Loss): Loss {
+export function defineLoss(name: string, loss: Loss, description?: LossDescription): Loss {
   if (!/^[A-Za-z][\w-]*$/.test(name)) throw new Error(`"${name}" can not name a loss: a letter first, then letters, digits, - or _`);
-  registry.set(name, loss);
+  registry.set(name, { loss, description });
   return loss;
 }
 
 /** @throws Error naming the losses nearest in spelling */
 export function lossNamed(name: string): Loss {
-  const loss = registry.get(name);
-  if (!loss) throw new Error(`there is no loss "${name}". There are: ${[...new Set([...nearestNames(name, lossNames()), ...lossNames()])].join(", ")}. Define it with defineLoss("${name}", (terms) => ...) before training`);
-  return loss;
+  const entry = registry.get(name);
+  if (!entry) throw new Error(`there is no loss "${name}". There are: ${[...new Set([...nearestNames(name, lossNames()), ...lossNames()])].join(", ")}. Define it with defineLoss("${name}", (terms) => ...) before training`);
+  return entry.loss;
 }
 
 /** Names of all losses that are defined. */
@@ -54,10 +71,44 @@ export function lossNames(): string[] {
   return [...registry.keys()];
 }
 
-defineLoss("pixel", pixelLoss());
-defineLoss("pixel-paper", pixelLoss({ distance: "L1", weight: "none", through: "residual", adaptivePower: 0 }));
-defineLoss("pixel-l1", pixelLoss({ distance: "L1", weight: "t^2/r", through: "residual", adaptivePower: 0 }));
-defineLoss("pixel-huber", pixelLoss({ distance: "Huber" }));
-defineLoss("perceptual", perceptualLoss());
-defineLoss("adversarial", adversarialLoss("relativistic"));
-defineLoss("adversarial-hinge", adversarialLoss("hinge"));
+/** Every loss that is defined, with its formula and source where they are given: a table for showTable(). */
+export function lossCatalogue(): ({ name: string } & LossDescription)[] {
+  return [...registry].map(([name, { description }]) => ({ name, formula: description?.formula ?? "", source: description?.source ?? "defined by you" }));
+}
+
+/**
+ * Evaluates a loss on the terms of a batch.
+ * @returns its value, a scalar
+ * @throws LossError naming the loss when it fails or returns anything but one number
+ */
+export function evaluateLoss(name: string, terms: Terms): tf.Scalar {
+  let value: tf.Tensor;
+  try {
+    value = lossNamed(name)(terms);
+  } catch (error) {
+    // TensorFlow's binding puts the status before its message.
+    throw new LossError(`loss "${name}" failed: ${(error as Error).message.replace(/^Invalid TF_Status: \d+\s+Message: /, "")}`, { cause: error });
+  }
+  if (!(value instanceof tf.Tensor) || value.size !== 1) throw new LossError(`loss "${name}" must return a scalar tensor, not ${value instanceof tf.Tensor ? `shape [${value.shape}]` : typeof value}: take the mean over batch and pixels`);
+  return value.reshape([]);
+}
+
+const PAPER = "arXiv 2606.19970";
+defineLoss("pixel", pixelLoss(), { formula: "mean(e^2) / (sg(mean(e^2)) + 0.001)^0.5, e = F - sg(F - t R)", source: "ours; adaptive weight of MeanFlow (Geng et al., 2025)" });
+defineLoss("pixel-paper", pixelLoss({ distance: "L1", weight: "none", through: "residual", adaptivePower: 0 }), { formula: "mean |R|", source: `${PAPER}, Sec. 3.3` });
+defineLoss("pixel-paper-l2", pixelLoss({ distance: "L2", weight: "none", through: "residual", adaptivePower: 0 }), { formula: "mean R^2", source: `${PAPER}, without the adaptive weight` });
+defineLoss("pixel-paper-adaptive", pixelLoss({ distance: "L2", weight: "none", through: "residual", adaptivePower: 1 }), { formula: "mean(R^2) / (sg(mean(R^2)) + 0.001)", source: `${PAPER}, ablation; MeanFlow (Geng et al., 2025)` });
+defineLoss("pixel-l1", pixelLoss({ distance: "L1", weight: "t^2/r", through: "residual", adaptivePower: 0 }), { formula: "mean |w R|, w = min(t^2 / r, 10)", source: "ours" });
+defineLoss("pixel-huber", pixelLoss({ distance: "Huber" }), { formula: "as pixel, with Huber(e, 0.1) in place of e^2", source: "Huber, 1964" });
+defineLoss("pixel-pseudo-huber", pixelLoss({ distance: "pseudo-Huber" }), { formula: "as pixel, with 0.1^2 (sqrt(1 + (e / 0.1)^2) - 1) in place of e^2", source: "Charbonnier et al., 1997; Song and Dhariwal, 2024" });
+defineLoss("perceptual", perceptualLoss(), { formula: "mean Huber((phi(x_hat) - phi(x0)) / spread), where t (t - r) / r <= correctionLimit", source: `${PAPER}; the gate is ours` });
+defineLoss("perceptual-samples", perceptualLoss({ on: "F", gate: "near the end", gateLimit: 0.5 }), { formula: "mean Huber((phi(F) - phi(x0)) / spread), where r = 0 and t <= 0.5", source: "ours" });
+const ADVERSARIAL_FORMULAS = {
+  relativistic: { formula: "mean softplus(D(x0) - D(G))", source: "Jolicoeur-Martineau, 2018; Huang et al., 2024" },
+  hinge: { formula: "-mean D(G)", source: "Lim and Ye, 2017" },
+  "non-saturating": { formula: "mean softplus(-D(G))", source: "Goodfellow et al., 2014" },
+};
+for (const [name, { kind, on }] of Object.entries(ADVERSARIAL_LOSSES)) {
+  const { formula, source } = ADVERSARIAL_FORMULAS[kind];
+  defineLoss(name, adversarialLoss(kind, on), { formula: `${formula}, G = ${on === "samples" ? "F(z_t, 0, y)" : "x_hat where t (t - r) / r <= correctionLimit"}`, source });
+}

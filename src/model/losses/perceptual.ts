@@ -1,18 +1,24 @@
 import { tf } from "../engine/tf";
-import { correctionFactor } from "../objective";
 import { balanced } from "./balance";
+import { huber } from "./distances";
+import { GATES, type GateName } from "./gates";
 import type { Loss } from "./index";
-import { huber } from "./pixel";
 
 export interface PerceptualLossOptions {
   /** Where Huber's distance turns linear, in units of a feature's own spread. */
   huberDelta: number;
-  /** How many samples of the batch are compared: the last ones, which have r = t; 0 for all. */
+  /** How many samples of the batch are compared: of "xHat" the last ones, which have r = t, of "F" the first ones, which have r = 0; 0 for all. */
   samples: number;
+  /** What is compared with x0: x_hat of eq. 13, or F itself. */
+  on: "xHat" | "F";
+  /** Which pairs (r, t) count. @see GATES */
+  gate: GateName;
+  /** What the gate compares with; the configuration's correctionLimit where it is not given. */
+  gateLimit?: number;
 }
 
 /** Features are divided by their spread, so the defaults serve any network. */
-export const PERCEPTUAL_LOSS_DEFAULTS: PerceptualLossOptions = { huberDelta: 1, samples: 16 };
+export const PERCEPTUAL_LOSS_DEFAULTS: PerceptualLossOptions = { huberDelta: 1, samples: 16, on: "xHat", gate: "bounded correction" };
 
 /**
  * The perceptual loss: Huber's distance between a frozen network's features of x_hat (eq. 13) and of x0, averaged over levels, each
@@ -20,17 +26,17 @@ export const PERCEPTUAL_LOSS_DEFAULTS: PerceptualLossOptions = { huberDelta: 1, 
  * Its gradient is balanced against the pixel loss's.
  */
 export function perceptualLoss(options: Partial<PerceptualLossOptions> = {}): Loss {
-  const { huberDelta, samples } = { ...PERCEPTUAL_LOSS_DEFAULTS, ...options };
-  return ({ xHat, x0, r, t, features, correctionLimit }) => {
-    const batch = xHat.shape[0];
+  const { huberDelta, samples, on, gate, gateLimit } = { ...PERCEPTUAL_LOSS_DEFAULTS, ...options };
+  return ({ x0, r, t, features, correctionLimit, ...terms }) => {
+    const images = terms[on];
+    const batch = images.shape[0];
     const count = samples > 0 ? Math.min(samples, batch) : batch;
-    const part = <T extends tf.Tensor>(tensor: T): T => (count === batch ? tensor : tf.slice(tensor, batch - count, count));
-    const [rPart, tPart] = [part(r), part(t)];
-    const trusted = tf.logicalAnd(tf.greater(rPart, 0), tf.lessEqual(correctionFactor(rPart, tPart), correctionLimit)).toFloat(); // [B]
+    const part = <T extends tf.Tensor>(tensor: T): T => (count === batch ? tensor : tf.slice(tensor, on === "xHat" ? batch - count : 0, count));
+    const counts = GATES[gate](part(r), part(t), gateLimit ?? correctionLimit); // [B]
     const target = features(part(x0));
     const spread = target.map((level) => tf.sqrt(tf.add(tf.moments(level).variance, 1e-6)));
-    return balanced(part(xHat), batch, [trusted, ...target, ...spread], (images, [counted, ...rest]) => {
-      const levels = features(images).map((level, index) => {
+    return balanced(part(images), batch, [counts, ...target, ...spread], (pictures, [counted, ...rest]) => {
+      const levels = features(pictures).map((level, index) => {
         const [wanted, scale] = [rest[index], rest[target.length + index]];
         const perImage = tf.mean(huber(tf.div(tf.sub(level, wanted), scale), huberDelta), [1, 2, 3]); // [B]
         return tf.mean(tf.mul(perImage, counted));

@@ -1,8 +1,9 @@
 import type { Comparison } from "../model/comparison";
 import { differenceRows, failureLines, summaryRows } from "../model/comparison/report";
+import { generateImages } from "../model/baselines";
+import type { Encoder } from "../model/encoder";
 import { tf } from "../model/engine/tf";
 import { disposeModel, loadModel } from "../model/model";
-import { sample } from "../model/sampler";
 import { markdown } from "./display";
 import type { Figure, LineTrace } from "./figures/figure";
 import { cyclic, seriesColors, seriesDashes } from "./figures/palette";
@@ -63,6 +64,8 @@ export interface ComparisonSamplesOptions {
   columns?: number;
   /** Of the noise. Default 0. */
   noiseSeed?: number;
+  /** Whose decoder makes images of latents, where a variant is a latent baseline. */
+  encoder?: Pick<Encoder, "decode">;
 }
 
 /**
@@ -70,13 +73,13 @@ export interface ComparisonSamplesOptions {
  * @returns images [variants * columns, H, W, 3], the caller's to dispose of, and the variants by row; undefined where no run of that seed is finished
  */
 export async function comparisonSamples(comparison: Comparison, options: ComparisonSamplesOptions = {}): Promise<{ images: tf.Tensor4D; rows: string[]; columns: number } | undefined> {
-  const { seed = comparison.seeds[0], columns = 8, noiseSeed = 0 } = options;
+  const { seed = comparison.seeds[0], columns = 8, noiseSeed = 0, encoder } = options;
   const finished = comparison.results.filter((result) => result.seed === seed && result.status === "done" && result.model !== "");
   const parts: tf.Tensor4D[] = [];
   for (const { model: file } of finished) {
     const model = await loadModel(file);
     try {
-      parts.push(sample(model, Array.from({ length: columns }, (_, index) => index % model.network.classes), { seed: noiseSeed }));
+      parts.push(generateImages(model, Array.from({ length: columns }, (_, index) => index % model.network.classes), { seed: noiseSeed, encoder }));
     } finally {
       disposeModel(model);
     }

@@ -13,6 +13,9 @@ export interface SampleOptions {
   batchSize?: number;
 }
 
+/** Baselines whose network is no F(eps, 0, y). */
+const OTHER_SAMPLING: readonly string[] = ["latent-flow", "latent-meanflow", "pixel-meanflow"];
+
 /** One-step sampling as the method has it: r = 0. */
 export const SAMPLE_DEFAULTS = { seed: 0, r: 0, batchSize: 64 };
 
@@ -25,6 +28,8 @@ export const SAMPLE_DEFAULTS = { seed: 0, r: 0, batchSize: 64 };
 export function sample(model: Model, labels: ArrayLike<number>, options: SampleOptions = {}): tf.Tensor4D {
   const { seed, r, batchSize } = { ...SAMPLE_DEFAULTS, ...options };
   const { latentSize, latentChannels, classes } = model.network;
+  const { method = "crossflow" } = (model.provenance.config ?? {}) as { method?: string };
+  if (OTHER_SAMPLING.includes(method)) throw new Error(`this model was trained by the method "${method}", which is sampled otherwise: use generateImages()`);
   for (const label of Array.from(labels)) if (!Number.isInteger(label) || label < 0 || label > classes) throw new RangeError(`label ${label} is no class of this model: 0 to ${classes - 1}, or ${classes} for no class`);
   return tf.tidy(() => {
     const shape: [number, number, number, number] = [labels.length, latentSize, latentSize, latentChannels];

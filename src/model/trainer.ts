@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { generateImages, methodResources } from "./baselines";
 import { restoreCheckpoint, saveCheckpoint, startFromModel } from "./checkpoint";
 import { resolveConfig, resolvedTimeShift, type TrainConfig } from "./config";
 import { epochBatches, imageBatch, imagesToPixels } from "./data";
@@ -15,7 +16,6 @@ import { createProgress, type ProgressListener } from "./progress";
 import { randomStream, type RandomStream } from "./random";
 import { disposeResources, loadResources, type Resources } from "./resources";
 import { appendMetrics, findRun, openRun, readDiagnostics, type ExistingRun } from "./run";
-import { sample } from "./sampler";
 import { lossShareAt } from "./schedules";
 import { adversarialName, createTrainingState, disposeTrainingState, type StreamName, type TrainingState } from "./training-state";
 import { SAMPLE_OUTPUTS, trainingStep, TRANSLATION_SHARE, type CriticInputs, type StepInputs, type TrainingStep } from "./training-step";
@@ -83,7 +83,8 @@ export async function* train(given: Partial<TrainConfig>, options: TrainOptions 
   signal.throwIfAborted();
   const found = findRun(config, options.existing ?? "fail", options.runsFolder);
   const { run, checkpoint } = found;
-  const resources = options.resources ?? (await loadResources(config, { onProgress: options.onProgress, signal }));
+  const loaded = options.resources ?? (await loadResources(config, { onProgress: options.onProgress, signal }));
+  const resources = methodResources(config.method, loaded);
   const state = createTrainingState(config, resources.network);
   const order = epochBatches(resources.train, { batchSize: config.batchSize, stream: randomStream(config.seed, "data order") });
   const reference = config.velocity === "marginal" ? latentReference(resources.latents, resources.train.labels) : undefined;
@@ -177,7 +178,7 @@ export async function* train(given: Partial<TrainConfig>, options: TrainOptions 
       observer?.probe.dispose();
       disposeTrainingState(state);
       if (reference) tf.dispose({ ...reference });
-      if (!options.resources) disposeResources(resources);
+      if (!options.resources) disposeResources(loaded);
     }
   }
 }
@@ -296,9 +297,10 @@ function averagedModel(config: TrainConfig, state: TrainingState, resources: Res
 }
 
 async function sampleGrid(config: TrainConfig, state: TrainingState, resources: Resources, perClass: number): Promise<NonNullable<StepEvent["samples"]>> {
-  const { classes, imageSize } = state.network;
+  const { classes } = state.network;
   const labels = Array.from({ length: classes * perClass }, (_, index) => index % classes);
-  const images = sample(averagedModel(config, state, resources, 0), labels, { seed: config.seed });
+  const images = generateImages(averagedModel(config, state, resources, 0), labels, { seed: config.seed, encoder: resources.encoder });
+  const imageSize = images.shape[1];
   const pixels = await imagesToPixels(images);
   images.dispose();
   return { pixels, count: labels.length, imageSize, labels };

@@ -1,3 +1,4 @@
+import { methodNamed } from "./baselines";
 import type { TrainConfig } from "./config";
 import { critic, translate } from "./critic";
 import { compile, type Compiled, type CompileOptions, type StaticArguments } from "./engine/compile";
@@ -103,7 +104,8 @@ function partGradients(config: TrainConfig, state: TrainingState, part: Batch, o
   const imageShape = part.x0.shape.slice(1) as [number, number, number];
   const zT = latentAt(part.z, part.eps, part.t);
   const tangent = options.reference ? marginalVelocity(zT, part.t, part.y, options.reference) : velocity(part.z, part.eps);
-  const dFdt = trajectoryDerivative(field, zT, tangent, part.r, part.y, options.offDiagonal, imageShape);
+  const method = methodNamed(config.method);
+  const dFdt = method.derivative ? method.derivative(field, part, options.offDiagonal) : trajectoryDerivative(field, zT, tangent, part.r, part.y, options.offDiagonal, imageShape);
   const atEnd = <T extends tf.Tensor>(tensor: T): T => tf.slice(tensor, 0, options.atEnd);
   const metrics: Record<string, tf.Tensor> = {};
   const note = (name: string, value: tf.Tensor): void => void (metrics[name] = tf.keep(stopGradient(value)));
@@ -111,7 +113,7 @@ function partGradients(config: TrainConfig, state: TrainingState, part: Batch, o
   let pictures: CriticPictures | undefined;
   const observed: ImageField = config.diagnosticsEvery === 0 ? field : (zT, r, y) => withObservedGradient(field(zT, r, y), (gradient) => note(SAMPLE_OUTPUTS.gradient, pulls(gradient)));
   const { grads } = tf.variableGrads(() => {
-    const objective = objectiveTerms(observed, part, dFdt, config.correctionLimit);
+    const objective = method.terms ? method.terms(observed, part, dFdt) : objectiveTerms(observed, part, dFdt, config.correctionLimit);
     const terms: Terms = {
       ...objective,
       correctionLimit: config.correctionLimit,

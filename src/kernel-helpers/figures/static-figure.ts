@@ -43,7 +43,7 @@ function chartOption({ data, layout }: Figure): EChartsOption {
     backgroundColor: layout.paper_bgcolor,
     textStyle: { fontFamily: layout.font.family, fontSize: layout.font.size },
     title: { text: layout.title.text, left: "center", top: 4, textStyle: { fontSize: layout.title.font?.size ?? 16, fontWeight: "normal" } },
-    legend: layout.showlegend ? { top: 34, itemWidth: hasLines ? 36 : 12, data: data.flatMap((trace) => (trace.type === "heatmap" ? [] : [trace.name])) } : { show: false },
+    legend: layout.showlegend ? { top: 34, itemWidth: hasLines ? 36 : 12, data: data.flatMap((trace) => (trace.type === "heatmap" || !trace.showlegend ? [] : [trace.name])) } : { show: false },
     grid: { left: wordsWidth(layout.yaxis) ?? 72, right: heatMap ? 110 : 28, top: layout.showlegend ? 70 : 44, bottom: 58 },
     xAxis: axisOption(layout.xaxis, { categories: heatMap?.x ?? (isHistogram ? undefined : bars[0]?.x), nameGap: 32 }),
     yAxis: axisOption(layout.yaxis, { categories: heatMap?.y, nameGap: (wordsWidth(layout.yaxis) ?? 72) - 20, fromZero: bars.length > 0 }),

@@ -88,7 +88,7 @@ export interface StepWorkload {
 function shapesOf(spec: WorkSpec): { config: TrainConfig; network: NetworkConfig } {
   const own = SIZES[spec.size];
   const { imageSize = own.imageSize, latentSize = own.latentSize, batchSize = own.batchSize } = spec;
-  const config = resolveConfig({ preset: own.preset, imageSize, batchSize, losses: LOSSES[spec.losses], velocity: "conditional", steps: 1000, ...precisionOption(spec.precision) });
+  const config = resolveConfig({ preset: own.preset, imageSize, batchSize, losses: LOSSES[spec.losses], velocity: "conditional", steps: 1000, diagnosticsEvery: 0, ...precisionOption(spec.precision) });
   const network = networkConfig(own.preset, { imageSize, latentSize, latentChannels: own.latentChannels, classes: own.classes });
   return { config, network: { ...network, depth: spec.depth ?? network.depth } };
 }

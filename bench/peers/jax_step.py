@@ -108,13 +108,18 @@ class TrainingStep:
         config, losses, off, end = self.config, self.config["losses"], self.statics["offDiagonal"], self.statics["atEnd"]
         time = per_image(t)
         point, velocity = (1 - time) * z + time * eps, eps - z
-        derivative = np.zeros_like(x0)
-        if off > 0:
-            _, tangent = jax.jvp(lambda latents: self.field(state["parameters"], latents, r[:off], y[:off]), (point[:off],), (velocity[:off],))
-            derivative = np.concatenate([jax.lax.stop_gradient(tangent), derivative[off:]])
+
+        def along_trajectory(parameters):
+            """F, and dF/dt as a constant for the off-diagonal samples, zero for the others. Each sample passes through the network once."""
+            if off == 0:
+                return self.field(parameters, point, r, y), np.zeros_like(x0)
+            F, tangent = jax.jvp(lambda latents: self.field(parameters, latents, r[:off], y[:off]), (point[:off],), (velocity[:off],))
+            if off < len(r):
+                F = np.concatenate([F, self.field(parameters, point[off:], r[off:], y[off:])])
+            return F, np.concatenate([jax.lax.stop_gradient(tangent), np.zeros_like(x0[off:])])
 
         def objective(parameters):
-            F = self.field(parameters, point, r, y)
+            F, derivative = along_trajectory(parameters)
             rImage = per_image(r)
             weighted = time * (rImage / np.square(time) * (F - x0) + (1 - rImage / time) * derivative)
             each = np.mean(np.square(F - jax.lax.stop_gradient(F - weighted)), (1, 2, 3))

@@ -112,8 +112,8 @@ class TrainingStep:
             self.features = Features(load("features"))
         self.inputs = [self.prepare(arrays) for arrays in work.step_inputs()]
         self.next = 0
-        # What torch.compile makes faster: the derivative, the losses with their gradients, and what follows them.
-        self.forms = {"derivative": self.derivative, "pixel": self.pixel_terms, "balanced": self.balanced_terms, "critic": self.critic_loss, "muon": self.muon.step, "average": self.update_average}
+        # What torch.compile makes faster: F and its derivative, the losses with their gradients, and what follows them.
+        self.forms = {"field": self.along_trajectory, "pixel": self.pixel_loss, "balanced": self.balanced_terms, "critic": self.critic_loss, "muon": self.muon.step, "average": self.update_average}
         if variant == "compile":
             torch._dynamo.config.cache_size_limit = 64
             self.forms = {name: torch.compile(form, dynamic=False) for name, form in self.forms.items()}
@@ -129,16 +129,17 @@ class TrainingStep:
                 return self.network(parameters, z, r, y, fused).float()
         return self.network(parameters, z, r, y, fused)
 
-    def derivative(self, z, velocity, r, y):
-        """dF/dt = J_z F . v as a constant."""
-        parameters = {name: weight.detach() for name, weight in self.parameters.items()}
-        with torch.no_grad():
-            return torch.func.jvp(lambda latents: self.field(parameters, latents, r, y, fused=False), (z,), (velocity,))[1]
-
-    def pixel_terms(self, z, r, t, y, x0, derivative):
-        """F, and the loss || F - sg(F - t R) ||^2 / (sg(.) + c)^0.5"""
-        F = self.field(self.parameters, z, r, y, fused=True)
-        return F, *self.pixel_loss(F, r, t, x0, derivative)
+    def along_trajectory(self, z, velocity, r, y):
+        """F with gradients, and dF/dt = J_z F . v as a constant for the off-diagonal samples, zero for the others. Each sample passes through the network once."""
+        off = self.statics["offDiagonal"]
+        F, derivative = [], []
+        if off > 0:
+            value, tangent = torch.func.jvp(lambda latents: self.field(self.parameters, latents, r[:off], y[:off], fused=False), (z[:off],), (velocity[:off],))
+            F, derivative = [value], [tangent.detach()]
+        if off < len(z):
+            F.append(self.field(self.parameters, z[off:], r[off:], y[off:], fused=True))
+            derivative.append(torch.zeros_like(F[-1], requires_grad=False))
+        return torch.cat(F), torch.cat(derivative)
 
     @staticmethod
     def pixel_loss(F, r, t, x0, derivative):
@@ -197,13 +198,9 @@ class TrainingStep:
         if self.whole_batch:
             F, derivative = torch.func.jvp(lambda latents: self.field(self.parameters, latents, r, y, fused=False), (point,), (velocity,))
             derivative = derivative.detach()
-            pixel, residual = self.pixel_loss(F, r, t, x0, derivative)
         else:
-            off = self.statics["offDiagonal"]
-            derivative = torch.zeros_like(x0)
-            if off > 0:
-                derivative[:off] = self.forms["derivative"](point[:off], velocity[:off], r[:off], y[:off])
-            F, pixel, residual = self.forms["pixel"](point, r, t, y, x0, derivative)
+            F, derivative = self.forms["field"](point, velocity, r, y)
+        pixel, residual = self.forms["pixel"](F, r, t, x0, derivative)
         metrics = {"pixel": pixel.detach(), "residual": residual}
         objective, total = losses["pixel"] * pixel, losses["pixel"] * pixel.detach()
         if self.critic_on:

@@ -1,6 +1,6 @@
 /** Parts of a training step by the functions that run in them; the first that is found on the stack counts. */
 const PARTS: readonly (readonly [part: string, functions: RegExp])[] = [
-  ["dF/dt (forward mode)", /\btrajectoryDerivative\b/],
+  ["dF/dt (forward mode)", /\bapplyRule\b/],
   ["Muon", /\bmuon\b/],
   ["AdamW", /\badamW\b/],
   ["average of the weights", /\bupdateEma\b/],

@@ -1,11 +1,11 @@
 import { spawn } from "node:child_process";
-import { existsSync } from "node:fs";
 import { once } from "node:events";
 import { join } from "node:path";
 import { Command } from "commander";
 import { kernelName } from "../kernel-helpers/kernelspec";
 import { projectRoot } from "../model/files";
 import { environmentPython, pythonVariables } from "../setup/python";
+import { labProblems, missingBrowserHint } from "./lab-check";
 import { CommandError, addExamples } from "./output";
 
 /** Settings of the JupyterLab that this project opens: no news, no questions, nothing that needs a network. */
@@ -38,7 +38,10 @@ export function labCommand(): Command {
 export async function openLab(folder: string, further: readonly string[], variables: NodeJS.ProcessEnv = {}): Promise<void> {
   const project = projectRoot();
   const python = environmentPython(project);
-  if (!existsSync(python)) throw new CommandError("JupyterLab is not installed. Run: npx crossflow setup");
+  const problems = await labProblems(project, further);
+  if (problems.length > 0) throw new CommandError(problems.join("\n"));
+  const hint = missingBrowserHint(further, process.env);
+  if (hint) process.stderr.write(`${hint}\n`);
   // Jupyter asks at the first Ctrl-C and ends at the second; this process waits for it.
   process.on("SIGINT", () => undefined);
   const child = spawn(python, ["-m", "jupyter", "lab", ...jupyterArguments(folder, process.getuid?.()), ...further], {

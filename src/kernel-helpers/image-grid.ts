@@ -17,6 +17,8 @@ export interface ImageGridOptions {
   columns?: number;
   /** Whole number of screen pixels for each pixel of an image, which stay sharp. Default: so that an image is about 96 wide. */
   scale?: number;
+  /** Screen pixels between the images and around them. Default 4. */
+  gap?: number;
   /** A line below each image. */
   titles?: readonly string[];
   /** A line left of each row. */
@@ -25,7 +27,7 @@ export interface ImageGridOptions {
   caption?: string;
 }
 
-const gap = 4;
+const usualGap = 4;
 const titleHeight = 18;
 const labelWidth = 120;
 const usualImageWidth = 96;
@@ -41,7 +43,7 @@ const leastCaptionWidth = 420;
 export async function imageGrid(images: Images, options: ImageGridOptions = {}): Promise<Uint8Array> {
   const { pixels, shape } = await imageBytes(images);
   const [batch, height, width, channels] = shape;
-  const { columns = Math.ceil(Math.sqrt(batch)), scale = Math.max(1, Math.round(usualImageWidth / width)), titles, rowLabels, caption = "" } = options;
+  const { columns = Math.ceil(Math.sqrt(batch)), scale = Math.max(1, Math.round(usualImageWidth / width)), gap = usualGap, titles, rowLabels, caption = "" } = options;
   const rows = Math.ceil(batch / columns);
   expectWhole("columns", columns);
   expectWhole("scale", scale);

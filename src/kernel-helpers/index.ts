@@ -11,8 +11,15 @@ export { comparisonCurves, comparisonSamples, forestPlot, showComparison, type C
 export { modelSummary, showModelSummary, type ModelSummaryOptions } from "./model-summary";
 export { imageGrid, imageGridBundle, showImageGrid, type ImageBytes, type ImageGridOptions, type Images } from "./image-grid";
 export { escapeHtml } from "./html";
-export { defineRenderer, displayMethod, renderValue, show, type RenderedValue, type Renderer } from "./values/renderers";
+export { defineRenderer, displayMethod, rendered, renderValue, show, type RenderedValue, type Renderer } from "./values/renderers";
 export { learningCurves } from "./values/crossflow-values";
+
+// Controls
+export { interactive, type InteractiveOptions } from "./interactive/interactive";
+export { slider, type Control, type Controls, type ControlValue, type ControlValues, type Slider } from "./interactive/controls";
+export type { Picture } from "./interactive/picture";
+export { dropdownWidget, htmlWidget, sliderWidget, verticalBox, widgetView, type Widget } from "./interactive/widgets";
+export { acceptComms, openComm, type Comm, type CommData, type CommHandlers } from "./comms";
 
 // Teaching
 export { check, hint } from "./exercises/check";

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
-import { escapeHtml } from "./html";
+import { escapeHtml, scriptJson } from "./html";
 import { createMarkdownRenderer, type MarkdownRenderer } from "./markdown-html";
 import { joinLines, type Notebook, type NotebookCell, type StoredOutput } from "./notebook";
 import { stripAnsi } from "./ansi";
@@ -88,11 +88,6 @@ function renderBundle(data: Readonly<Record<string, unknown>>, markdown: Markdow
 function textOf(value: unknown): string {
   if (Array.isArray(value)) return joinLines(value.map(String));
   return typeof value === "string" ? value : "";
-}
-
-/** JSON that can stand in a script element: no "<" can end the element. */
-function scriptJson(value: unknown): string {
-  return JSON.stringify(value).replaceAll("<", "\\u003c");
 }
 
 function firstHeading({ cells }: Notebook): string | undefined {

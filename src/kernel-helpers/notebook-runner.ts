@@ -1,6 +1,7 @@
 import { dirname, resolve } from "node:path";
 import { stripAnsi } from "./ansi";
 import { createOutputCollector, type CellOutput, type KernelMessage } from "./cell-outputs";
+import { noWidgetsVariable } from "./interactive/interactive";
 import { openKernel, type Execution, type KernelConnection } from "./kernel-client";
 import { kernelName, kernelSpec } from "./kernelspec";
 import { joinLines, readNotebook, storedOutputs, writeNotebook, type Notebook, type NotebookCell } from "./notebook";
@@ -59,7 +60,7 @@ export async function runNotebook(options: RunNotebookOptions): Promise<Notebook
   signal?.throwIfAborted();
   const notebook = await readNotebook(path);
   const start = performance.now();
-  const kernel = options.kernel ?? (await openKernel({ folder: dirname(path) }));
+  const kernel = options.kernel ?? (await openKernel({ folder: dirname(path), environment: { ...process.env, [noWidgetsVariable]: "1" } }));
   const failedCells: number[] = [];
   try {
     onEvent?.({ type: "kernel-ready", seconds: secondsSince(start) });

@@ -9,12 +9,14 @@
 import { installAwaitRuntime, installAwaits } from "./preload/awaits";
 import { installCellErrors } from "./preload/cell-errors";
 import { createCellRegistry } from "./preload/cells";
+import { installComms } from "./preload/comms";
 import { installCompilation } from "./preload/compilation";
 import { installCompilerOptions } from "./preload/compiler-options";
 import { installInterrupt } from "./preload/interrupt";
 import { installLastValue } from "./preload/last-value";
 import { installModuleResolution } from "./preload/module-resolution";
 import { installProcessEnd } from "./preload/process-end";
+import { createRequestQueue } from "./preload/request-queue";
 import { installRequests } from "./preload/requests";
 import { enterSessionFolder } from "./preload/session-folder";
 import { installShorthand } from "./preload/shorthand";
@@ -45,6 +47,8 @@ function mendTslab(): void {
   installAwaitRuntime(tslab, compiler, interrupt.throwIfInterrupted);
   const compilation = installCompilation(tslab, compiler);
   installSockets(tslab);
-  installRequests(tslab, { cells, compilation, interrupt, project: folder.project });
+  const queue = createRequestQueue();
+  installComms(tslab, { queue, interrupt });
+  installRequests(tslab, { cells, compilation, interrupt, queue, project: folder.project });
   installProcessEnd(tslab);
 }

@@ -7,12 +7,12 @@ import type { Figure } from "./figures/figure";
 import { showFigure } from "./figures/show-figure";
 import { escapeHtml } from "./html";
 
-/** What a region map shows: decimal logarithms, since regions differ by orders of magnitude. */
-const MAPS = {
-  gradient: { title: "Gradient that reaches F, by region", valueTitle: "log10, 0: usual pull" },
-  residual: { title: "Residual, root mean square of t R, by region", valueTitle: "log10" },
-  derivative: { title: "Derivative, root mean square of dF/dt, by region", valueTitle: "log10" },
-} as const;
+/** What a region map shows: decimal logarithms, since regions differ by orders of magnitude. The gradient's scale is fixed, so that maps of several trainings compare. */
+const MAPS: Record<"gradient" | "residual" | "derivative", { title: string; range?: { minimum: number; maximum: number } }> = {
+  gradient: { title: "Gradient that reaches F, log10 by region, 0: usual pull", range: { minimum: -2, maximum: 2 } },
+  residual: { title: "Root mean square of t R, log10 by region" },
+  derivative: { title: "Root mean square of dF/dt, log10 by region" },
+};
 
 export type RegionMapName = keyof typeof MAPS;
 
@@ -20,8 +20,8 @@ const logarithms = (map: RegionMap): number[][] => map.map((row) => row.map((val
 
 /** A heat map of a training's newest diagnostics over (r, t): t to the right; r = t at the top, r = 0 (one-step samples) at the bottom. */
 export function regionFigure({ regions, step }: Diagnostics, name: RegionMapName = "gradient"): Figure {
-  const { title, valueTitle } = MAPS[name];
-  return heatMap(logarithms(regions[name]), { columns: REGION_COLUMNS, rows: REGION_ROWS, title: `${title} (step ${step})`, valueTitle, xTitle: "t", yTitle: "r", height: 360 });
+  const { title, range } = MAPS[name];
+  return heatMap(logarithms(regions[name]), { columns: REGION_COLUMNS, rows: REGION_ROWS, title: `${title} (step ${step})`, valueTitle: "log10", ...range, xTitle: "t", yTitle: "r", height: 360 });
 }
 
 /**

@@ -29,16 +29,24 @@ export function networkConfig(preset: string, shapes: Pick<NetworkConfig, "image
   return { ...PRESETS[preset as PresetName], ...shapes };
 }
 
+/** The data set that is no data set in memory: images with their latents in files. */
+export const LATENT_SHARDS = "latent-shards";
+
+/** What a training can learn from. */
+export type TrainingDataset = DatasetConfig["name"] | typeof LATENT_SHARDS;
+
 /** Everything that decides a training; saved with the run and in each checkpoint. */
 export interface TrainConfig extends TimeOptions, TimeSamplerOptions {
   /** Name of the run; its files lie in runs/NAME. */
   name: string;
   /** Seed of every random stream: order of the data, noise, times, weights, critic. */
   seed: number;
-  /** "avatars", "folder", "cifar10" or "mnist". */
-  dataset: DatasetConfig["name"];
+  /** "avatars", "folder", "cifar10" or "mnist"; or "latent-shards", a folder that `crossflow encode --images --keep-images` wrote, read batch by batch. */
+  dataset: TrainingDataset;
   /** Folder of the data set's files, for all but the avatars. */
   dataPath: string;
+  /** Mirror each image left to right with probability 1/2, anew in each epoch; only latent-shards hold the latents for it. */
+  horizontalFlip: boolean;
   /** Height and width of the images, pixels. */
   imageSize: number;
   /** Training images; 0 for all there are (24,000 avatars). */
@@ -93,7 +101,11 @@ export interface TrainConfig extends TimeOptions, TimeSamplerOptions {
   emaDecay: number;
   /** Peak learning rate of the critic. */
   criticLearningRate: number;
-  /** Channels of the critic's first layer. */
+  /** What the critic sees: "pixels" (it learns from them), or the frozen features of a pretrained network, by name. */
+  criticNetwork: string;
+  /** Height and width to which images are resized for that network, pixels. */
+  criticSize: number;
+  /** Channels of the critic's first layer, or of each head on frozen features. */
   criticChannels: number;
   /** Weight of the critic's gradient penalty, and the length of its finite difference. */
   criticPenalty: number;
@@ -112,6 +124,8 @@ export interface TrainConfig extends TimeOptions, TimeSamplerOptions {
   checkpointEvery: number;
   /** Steps between grids of samples; 0 for none. */
   sampleEvery: number;
+  /** "float32", or "bf16": factors of matrix products and convolutions in bfloat16, weights and sums in float32. */
+  precision: string;
   /** Steps between diagnostics, which also look for signs of a collapse; 0 for none. */
   diagnosticsEvery: number;
   /** Run each step as one compiled graph where the engine can. */
@@ -155,12 +169,16 @@ const rampByName: Option<Record<string, string>> = {
   names: rampNames,
 };
 
+/** Pretrained networks that losses may stand on; `FEATURE_NETWORKS` names the same, and their loader is too much to load for a check of a configuration. */
+const FROZEN_NETWORKS = ["efficientnet-lite0", "efficientnet-lite2", "inception-fid", "lpips-vgg16", "dinov2-s", "dinov2-b", "dinov3-s", "dinov3-b"];
+
 /** Every option of a training with its default, unit and valid values. */
 export const TRAIN_OPTIONS: { [Key in keyof TrainConfig]: Option<TrainConfig[Key]> } = {
   name: { default: "avatars", unit: "", expected: "letters, digits, '.', '-' and '_', with a letter or digit first", valid: (name) => typeof name === "string" && /^[A-Za-z0-9][\w.-]*$/.test(name) },
   seed: { default: 0, unit: "", expected: "a whole number from 0 to 4294967295", valid: (seed) => Number.isInteger(seed) && seed >= 0 && seed <= 0xffffffff },
-  dataset: oneOf<DatasetConfig["name"]>("avatars", DATASET_NAMES),
+  dataset: oneOf<TrainingDataset>("avatars", [...DATASET_NAMES, LATENT_SHARDS]),
   dataPath: text("", "a folder"),
+  horizontalFlip: { default: false, unit: "", expected: "true or false", valid: (given) => typeof given === "boolean" },
   imageSize: { default: 32, unit: "pixels", expected: "a power of two from 16", valid: (size) => Number.isInteger(Math.log2(size)) && size >= 16 },
   trainCount: count(0, "images", 0),
   method: oneOf<string>("crossflow", METHOD_NAMES),
@@ -195,16 +213,19 @@ export const TRAIN_OPTIONS: { [Key in keyof TrainConfig]: Option<TrainConfig[Key
   clipNorm: rate(1),
   emaDecay: { default: 0.995, unit: "a step", expected: "a number from 0 to below 1", valid: (decay) => isNumber(decay) && decay >= 0 && decay < 1 },
   criticLearningRate: rate(4e-4, "a step"),
+  criticNetwork: oneOf<string>("pixels", ["pixels", ...FROZEN_NETWORKS]),
+  criticSize: count(48, "pixels", 16),
   criticChannels: count(24, "channels"),
   criticPenalty: rate(0.05),
   criticPenaltyStep: rate(0.05, "of the images' range"),
   criticPenaltyOn: oneOf<string>("both", ["both", "real", "samples"]),
   criticLead: count(60, "steps", 0),
   adversarialRamp: count(200, "steps", 0),
-  perceptualNetwork: oneOf<string>("efficientnet-lite0", ["efficientnet-lite0", "efficientnet-lite2", "inception-fid", "lpips-vgg16", "dinov2-s", "dinov2-b", "dinov3-s", "dinov3-b"]),
+  perceptualNetwork: oneOf<string>("efficientnet-lite0", FROZEN_NETWORKS),
   perceptualSize: count(48, "pixels", 16),
   checkpointEvery: count(500, "steps"),
   sampleEvery: count(200, "steps", 0),
+  precision: oneOf<string>("float32", ["float32", "bf16"]),
   diagnosticsEvery: count(50, "steps", 0),
   compile: { default: true, unit: "", expected: "true or false", valid: (given) => typeof given === "boolean" },
 };

@@ -67,7 +67,7 @@ export function critic(config: CriticConfig, parameters: Parameters, images: tf.
 }
 
 /** A linear score plus the projection on the class. @param features [B, n, C] @returns [B, n] */
-function judge(parameters: Parameters, name: string, features: tf.Tensor, y: tf.Tensor1D): tf.Tensor2D {
+export function judge(parameters: Parameters, name: string, features: tf.Tensor, y: tf.Tensor1D): tf.Tensor2D {
   const [batch, count, channels] = features.shape;
   const row = embed(parameter(parameters, `${name}.classEmbedding`), y).reshape([batch, channels, 1]);
   const projection = tf.mul(tf.matMul(features, row), channels ** -0.5); // [B, n, 1]

@@ -23,7 +23,7 @@ export * from "./layers";
 export { initializeParameters, network, parameterShapes, type NetworkConfig } from "./network";
 export { memoryPlan, MEMORY_PLAN_DEFAULTS, summarize, SUMMARY_DEFAULTS, type LayerSummary, type MemoryPlan, type MemoryPlanOptions, type NetworkSummary, type SummaryOptions } from "./summary";
 
-export { correctionFactor, objectiveTerms, reconstructionPrediction, residualOf, trajectoryDerivative, type ImageField, type ObjectiveTerms } from "./objective";
+export { correctionFactor, fieldAlongTrajectory, objectiveTerms, reconstructionPrediction, residualOf, type FieldAlongTrajectory, type ImageField, type ObjectiveOptions, type ObjectiveTerms } from "./objective";
 
 export { defineLoss, lossCatalogue, LossError, lossNamed, lossNames, type Loss, type LossDescription, type Terms } from "./losses";
 export { adaptivelyWeighted } from "./losses/adaptive-weight";
@@ -35,6 +35,7 @@ export { perceptualLoss, type PerceptualLossOptions } from "./losses/perceptual"
 export { pixelLoss, type PixelLossOptions } from "./losses/pixel";
 export { REGION_WEIGHTS } from "./losses/region-weights";
 export * from "./schedules";
+export { featureCritic, featureCriticShapes, featureLevels, type FeatureCriticConfig } from "./critic-features";
 export { critic, criticShapes, translate, type CriticConfig } from "./critic";
 
 export * from "./optimizer";

@@ -20,23 +20,36 @@ export interface Batch {
   y: tf.Tensor1D;
 }
 
+/** The network's images and their derivative along the trajectory. */
+export interface FieldAlongTrajectory {
+  /** F(zT, r, y) [B, H, W, 3]; gradients flow through it. */
+  F: tf.Tensor4D;
+  /** dF/dt [B, H, W, 3], zero on the diagonal; no gradient flows through it (the sg of eq. 11'). */
+  dFdt: tf.Tensor4D;
+}
+
 /**
- * The derivative of the network's image along the latent trajectory, dF/dt = J_z F . v, with r and y held fixed.
- * Computed for the off-diagonal samples alone: where r = t the objective multiplies it by zero.
+ * The network's images, and their derivative along the latent trajectory, dF/dt = J_z F . v, with r and y held fixed.
+ * The derivative is computed for the off-diagonal samples alone, since where r = t the objective multiplies it by zero; it comes with
+ * those samples' images, which forward mode evaluates anyway, so that each sample passes through the network once.
  * @param field the network
  * @param zT latents [B, h, w, c]
  * @param v velocities [B, h, w, c]
  * @param offDiagonal how many samples, from the first, have r < t
- * @returns dFdt [B, H, W, 3], zero on the diagonal; no gradient flows through it (the sg of eq. 11')
  */
-export function trajectoryDerivative(field: ImageField, zT: tf.Tensor4D, v: tf.Tensor4D, r: tf.Tensor1D, y: tf.Tensor1D, offDiagonal: number, imageShape: [number, number, number]): tf.Tensor4D {
+export function fieldAlongTrajectory(field: ImageField, zT: tf.Tensor4D, v: tf.Tensor4D, r: tf.Tensor1D, y: tf.Tensor1D, offDiagonal: number): FieldAlongTrajectory {
   const batchSize = zT.shape[0];
-  const diagonal = tf.zeros([batchSize - offDiagonal, ...imageShape]) as tf.Tensor4D;
-  if (offDiagonal === 0) return diagonal;
   const head = <T extends tf.Tensor>(tensor: T): T => (offDiagonal === batchSize ? tensor : tf.slice(tensor, 0, offDiagonal));
+  const tail = <T extends tf.Tensor>(tensor: T): T => tf.slice(tensor, offDiagonal);
+  if (offDiagonal === 0) {
+    const F = field(zT, r, y);
+    return { F, dFdt: tf.zerosLike(F) };
+  }
   const [rHead, yHead] = [head(r), head(y)];
-  const { tangent } = jvp((latents: tf.Tensor) => field(latents as tf.Tensor4D, rHead, yHead), [head(zT)], [head(v)]);
-  return offDiagonal === batchSize ? (tangent as tf.Tensor4D) : tf.concat([tangent as tf.Tensor4D, diagonal], 0);
+  const { value, tangent } = jvp((latents: tf.Tensor) => field(latents as tf.Tensor4D, rHead, yHead), [head(zT)], [head(v)]);
+  if (offDiagonal === batchSize) return { F: value, dFdt: tangent };
+  const diagonal = field(tail(zT), tail(r), tail(y));
+  return { F: tf.concat([value, diagonal], 0), dFdt: tf.concat([tangent, tf.zeros(diagonal.shape)], 0) };
 }
 
 /**
@@ -84,16 +97,29 @@ export interface ObjectiveTerms extends Batch {
   xHat: tf.Tensor4D;
 }
 
+/** Along what, and for which samples, the objective differentiates the network. */
+export interface ObjectiveOptions {
+  /** Velocities [B, h, w, c] along which dF/dt is taken. Default: the conditional velocity, eps - z. */
+  along?: tf.Tensor4D;
+  /** How many samples, from the first, have r < t. Default: all. */
+  offDiagonal?: number;
+  /** Largest correction factor of x_hat. Default: none. */
+  correctionLimit?: number;
+  /** What stands between F and all that is computed of it: it sees the gradient that reaches F. Default: nothing. */
+  observe?: (F: tf.Tensor4D) => tf.Tensor4D;
+}
+
 /**
  * Computes the terms of the objective; call it inside the function that is differentiated.
  * @param field the network
  * @param batch data, noise and times
- * @param dFdt what trajectoryDerivative() gave for the same batch, computed outside the differentiated function
- * @param correctionLimit largest correction factor of x_hat
  */
-export function objectiveTerms(field: ImageField, batch: Batch, dFdt: tf.Tensor4D, correctionLimit = Infinity): ObjectiveTerms {
+export function objectiveTerms(field: ImageField, batch: Batch, options: ObjectiveOptions = {}): ObjectiveTerms {
   const { x0, z, eps, r, t, y } = batch;
   const zT = latentAt(z, eps, t);
-  const F = field(zT, r, y);
-  return { ...batch, zT, v: velocity(z, eps), F, dFdt, residual: residualOf(F, x0, dFdt, r, t), xHat: reconstructionPrediction(F, dFdt, r, t, correctionLimit) };
+  const v = velocity(z, eps);
+  const { along = v, offDiagonal = zT.shape[0], correctionLimit = Infinity, observe = (images) => images } = options;
+  const { F: images, dFdt } = fieldAlongTrajectory(field, zT, along, r, y, offDiagonal);
+  const F = observe(images);
+  return { ...batch, zT, v, F, dFdt, residual: residualOf(F, x0, dFdt, r, t), xHat: reconstructionPrediction(F, dFdt, r, t, correctionLimit) };
 }

@@ -33,6 +33,11 @@ export interface OpenSafetensors {
   files: readonly string[];
   /** Reads one tensor into memory of its own. @throws Error naming the file and the nearest names, if it isn't there */
   read(name: string): Promise<SafetensorsTensor>;
+  /**
+   * Reads neighbouring rows of one tensor, along its first axis; nothing else of it is touched.
+   * @throws Error naming the file and the rows, where the tensor has no such ones
+   */
+  readRows(name: string, first: number, count: number): Promise<SafetensorsTensor>;
   close(): Promise<void>;
 }
 
@@ -57,6 +62,14 @@ export async function openSafetensors(path: string): Promise<OpenSafetensors> {
         if (!Object.hasOwn(tensors, name)) throw missingTensor(path, name, Object.keys(tensors));
         const [begin, end] = tensors[name].dataOffsets;
         return tensorFromBytes(tensors[name], (await readBytes(file, dataStart + begin, end - begin, path)).buffer);
+      },
+      async readRows(name, first, count) {
+        if (!Object.hasOwn(tensors, name)) throw missingTensor(path, name, Object.keys(tensors));
+        const { dtype, shape, dataOffsets } = tensors[name];
+        const [rows = 0, ...row] = shape;
+        if (!Number.isInteger(first) || !Number.isInteger(count) || first < 0 || count < 0 || first + count > rows) throw new Error(`${path}: ${JSON.stringify(name)} has ${rows} rows, not ${first} to ${first + count - 1}.`);
+        const bytes = rows === 0 ? 0 : (dataOffsets[1] - dataOffsets[0]) / rows;
+        return tensorFromBytes({ dtype, shape: [count, ...row], dataOffsets }, (await readBytes(file, dataStart + dataOffsets[0] + first * bytes, count * bytes, path)).buffer);
       },
       close: () => file.close(),
     };
@@ -97,6 +110,11 @@ export async function openShardedSafetensors(path: string): Promise<OpenSafetens
         const shard = shardOf.get(name);
         if (shard === undefined) throw missingTensor(path, name, [...shardOf.keys()]);
         return shards.get(shard)!.read(name);
+      },
+      async readRows(name, first, count) {
+        const shard = shardOf.get(name);
+        if (shard === undefined) throw missingTensor(path, name, [...shardOf.keys()]);
+        return shards.get(shard)!.readRows(name, first, count);
       },
       close,
     };

@@ -1,5 +1,6 @@
 import { tf } from "./engine/tf";
-import { evaluateModel, type Model } from "./model";
+import { evaluateCompiled, evaluateModel, type Model } from "./model";
+import type { ProgressListener } from "./progress";
 import { randomStream } from "./random";
 
 export interface SampleOptions {
@@ -11,13 +12,17 @@ export interface SampleOptions {
   r?: number;
   /** Images evaluated at once. */
   batchSize?: number;
+  /** Run batches as one graph from the third of a size on; disposeModel() frees it. */
+  compile?: boolean;
+  /** Hears of compiling. */
+  onProgress?: ProgressListener;
 }
 
 /** Baselines whose network is no F(eps, 0, y). */
 const OTHER_SAMPLING: readonly string[] = ["latent-flow", "latent-meanflow", "pixel-meanflow"];
 
 /** One-step sampling as the method has it: r = 0. */
-export const SAMPLE_DEFAULTS = { seed: 0, r: 0, batchSize: 64 };
+export const SAMPLE_DEFAULTS = { seed: 0, r: 0, batchSize: 64, compile: true };
 
 /**
  * Samples images in one step: x = F(eps, 0, y).
@@ -26,17 +31,19 @@ export const SAMPLE_DEFAULTS = { seed: 0, r: 0, batchSize: 64 };
  * @throws RangeError when a label is no class of the model
  */
 export function sample(model: Model, labels: ArrayLike<number>, options: SampleOptions = {}): tf.Tensor4D {
-  const { seed, r, batchSize } = { ...SAMPLE_DEFAULTS, ...options };
+  const settings = { ...SAMPLE_DEFAULTS, ...options };
   const { latentSize, latentChannels, classes } = model.network;
   const { method = "crossflow" } = (model.provenance.config ?? {}) as { method?: string };
   if (OTHER_SAMPLING.includes(method)) throw new Error(`this model was trained by the method "${method}", which is sampled otherwise: use generateImages()`);
   for (const label of Array.from(labels)) if (!Number.isInteger(label) || label < 0 || label > classes) throw new RangeError(`label ${label} is no class of this model: 0 to ${classes - 1}, or ${classes} for no class`);
   return tf.tidy(() => {
     const shape: [number, number, number, number] = [labels.length, latentSize, latentSize, latentChannels];
-    const eps = options.eps ?? tf.tensor4d(randomStream(seed, "sampling noise").normal(shape.reduce((product, size) => product * size)), shape);
-    return mapBatches(model, eps, labels, r, batchSize);
+    const eps = options.eps ?? tf.tensor4d(randomStream(settings.seed, "sampling noise").normal(shape.reduce((product, size) => product * size)), shape);
+    return mapBatches(model, eps, labels, settings);
   });
 }
+
+export type DecodeOptions = Omit<SampleOptions, "seed" | "eps">;
 
 /**
  * Decodes latents to images with the same network, F(z, r ~ 0, y): the replacement of the autoencoder's decoder.
@@ -45,17 +52,21 @@ export function sample(model: Model, labels: ArrayLike<number>, options: SampleO
  * @param r by default the smallest time of the training
  * @returns images [N, H, W, 3], clamped to [-1, 1]
  */
-export function decode(model: Model, latents: tf.Tensor4D, labels: ArrayLike<number>, r: number = model.minimumTime, batchSize: number = SAMPLE_DEFAULTS.batchSize): tf.Tensor4D {
+export function decode(model: Model, latents: tf.Tensor4D, labels: ArrayLike<number>, r: number = model.minimumTime, options: DecodeOptions = {}): tf.Tensor4D {
   if (labels.length !== latents.shape[0]) throw new RangeError(`${latents.shape[0]} latents need as many labels, not ${labels.length}`);
-  return tf.tidy(() => mapBatches(model, latents, labels, r, batchSize));
+  return tf.tidy(() => mapBatches(model, latents, labels, { ...SAMPLE_DEFAULTS, ...options, r }));
 }
 
-function mapBatches(model: Model, latents: tf.Tensor4D, labels: ArrayLike<number>, r: number, batchSize: number): tf.Tensor4D {
+function mapBatches(model: Model, latents: tf.Tensor4D, labels: ArrayLike<number>, { r, batchSize, compile, onProgress }: Required<Pick<SampleOptions, "r" | "batchSize" | "compile">> & SampleOptions): tf.Tensor4D {
   const images: tf.Tensor4D[] = [];
   for (let start = 0; start < labels.length; start += batchSize) {
     const count = Math.min(batchSize, labels.length - start);
     const y = tf.tensor1d(Array.from(labels).slice(start, start + count), "int32");
-    images.push(tf.tidy(() => tf.clipByValue(evaluateModel(model, tf.slice(latents, start, count), tf.fill([count], r), y), -1, 1)));
+    const batch = (): tf.Tensor4D => {
+      const [zT, times] = [tf.slice(latents, start, count), tf.fill([count], r) as tf.Tensor1D];
+      return tf.clipByValue(compile ? evaluateCompiled(model, zT, times, y, onProgress) : evaluateModel(model, zT, times, y), -1, 1);
+    };
+    images.push(tf.tidy(batch));
   }
   return tf.concat(images, 0);
 }

@@ -18,7 +18,7 @@ export interface NetworkSummary {
   parameters: number;
   /** Of one evaluation F(z_t, r, y) for one image. */
   flops: number;
-  /** Of one training step for one image: forward, backward (twice the forward), and the Jacobian-vector product (twice the forward) on the off-diagonal share. */
+  /** Of one training step for one image: forward, backward (twice the forward), and the tangent (once the forward) of the off-diagonal share. */
   trainingFlops: number;
   /** Weights alone, at 4 bytes a number. */
   weightBytes: number;
@@ -84,7 +84,7 @@ export function summarize(config: NetworkConfig, options: Partial<SummaryOptions
     layers,
     parameters,
     flops,
-    trainingFlops: Math.round(flops * (3 + 2 * offDiagonalShare)),
+    trainingFlops: Math.round(flops * (3 + offDiagonalShare)),
     weightBytes,
     stateBytes: { parameters: weightBytes, average: weightBytes, first: weightBytes, second },
     activationBytesPerImage: BYTES * sum("activations"),

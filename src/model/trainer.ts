@@ -1,23 +1,25 @@
 import { join } from "node:path";
 import { generateImages, methodResources } from "./baselines";
 import { restoreCheckpoint, saveCheckpoint, startFromModel } from "./checkpoint";
-import { resolveConfig, resolvedTimeShift, type TrainConfig } from "./config";
-import { epochBatches, imageBatch, imagesToPixels } from "./data";
+import { LATENT_SHARDS, resolveConfig, resolvedTimeShift, type TrainConfig } from "./config";
+import { epochBatches, imagesToPixels } from "./data";
 import { createDiagnosticsWindow, createProbe, type Diagnostics, type DiagnosticsWindow, type Probe } from "./diagnostics";
 import { copyOfValues, updateToWeight } from "./diagnostics/update-ratio";
 import { tf } from "./engine/tf";
+import type { FeatureNetwork } from "./features/feature-network";
 import { imageGrid, writePicture } from "./image-files";
 import { interruptSignal, yieldToEventLoop } from "./interrupt";
-import { LossError, lossNamed } from "./losses";
+import { LossError, lossNamed, type FeatureLevels } from "./losses";
 import { latentReference } from "./marginal-velocity";
 import { saveModel, type Model } from "./model";
 import { emaDecayAt, learningRateAt } from "./optimizer";
 import { createProgress, type ProgressListener } from "./progress";
 import { randomStream, type RandomStream } from "./random";
-import { disposeResources, loadResources, type Resources } from "./resources";
+import { loadTrainingResources, trainingResources, type Resources, type TrainingResources } from "./resources";
 import { appendMetrics, findRun, openRun, readDiagnostics, type ExistingRun } from "./run";
 import { lossShareAt } from "./schedules";
 import { adversarialName, createTrainingState, disposeTrainingState, type StreamName, type TrainingState } from "./training-state";
+import { batchesAhead, type BatchesAhead, type Rows, type TrainingRows } from "./training-rows";
 import { SAMPLE_OUTPUTS, trainingStep, TRANSLATION_SHARE, type CriticInputs, type StepInputs, type TrainingStep } from "./training-step";
 import { sampleTimes } from "./trajectory";
 
@@ -39,6 +41,8 @@ export interface StepEvent {
   /** Seconds of the step and, of these, spent on getting its data ready. */
   seconds: number;
   dataSeconds: number;
+  /** Share of the step's time, compiling aside, in which it waited for its data. */
+  waitShare: number;
   elapsedSeconds: number;
   secondsLeft: number | undefined;
   /** Samples of the averaged weights, the same noise and classes each time: bytes [N, S, S, 3] and labels. */
@@ -78,17 +82,20 @@ export async function* train(given: Partial<TrainConfig>, options: TrainOptions 
   const lossNames = Object.keys(config.losses).filter((name) => config.losses[name] > 0);
   if (lossNames.length === 0) throw new Error("the configuration gives no loss a weight above 0: set losses, such as { pixel: 1 }");
   [...lossNames, ...Object.keys({ ...config.lossStart, ...config.lossRampSteps, ...config.lossRamp })].forEach(lossNamed);
+  if (config.horizontalFlip && (options.resources || config.dataset !== LATENT_SHARDS)) throw new Error("horizontalFlip needs latents of the mirrored images, which latent-shards alone hold: set horizontalFlip to false, or encode the images to shards");
   const adversarial = adversarialName(config);
   const signal = options.signal ?? interruptSignal();
   signal.throwIfAborted();
   const found = findRun(config, options.existing ?? "fail", options.runsFolder);
   const { run, checkpoint } = found;
-  const loaded = options.resources ?? (await loadResources(config, { onProgress: options.onProgress, signal }));
-  const resources = methodResources(config.method, loaded);
-  const state = createTrainingState(config, resources.network);
-  const order = epochBatches(resources.train, { batchSize: config.batchSize, stream: randomStream(config.seed, "data order") });
-  const reference = config.velocity === "marginal" ? latentReference(resources.latents, resources.train.labels) : undefined;
-  const step = trainingStep(config, state, { features: resources.perceptual && ((images) => resources.perceptual!.features(images)), reference });
+  const loaded = options.resources ? undefined : await loadTrainingResources(config, { onProgress: options.onProgress, signal });
+  const resources = methodResources(config.method, loaded ? loaded.resources : trainingResources(options.resources!));
+  const { rows } = resources;
+  const state = createTrainingState(config, resources.network, adversarial === undefined ? undefined : resources.critic);
+  const order = epochBatches(rows, { batchSize: config.batchSize, stream: randomStream(config.seed, "data order"), horizontalFlip: config.horizontalFlip });
+  const reference = config.velocity === "marginal" ? latentReference(rows.inMemory!.latents, rows.inMemory!.labels) : undefined;
+  const step = trainingStep(config, state, { features: levelsOf(resources.perceptual), criticFeatures: levelsOf(resources.critic), reference });
+  let batches: BatchesAhead | undefined;
   let observer: { window: DiagnosticsWindow; probe: Probe } | undefined;
   let savedStep = -1;
   let seconds = 0;
@@ -96,18 +103,19 @@ export async function* train(given: Partial<TrainConfig>, options: TrainOptions 
   let betweenSteps = true;
   const save = async (): Promise<string> => {
     savedStep = state.step;
-    return saveCheckpoint(run.checkpoints, state, { config, encoder: resources.encoder.fingerprint, dataset: resources.train.fingerprint, order: order.state(), seconds });
+    return saveCheckpoint(run.checkpoints, state, { config, encoder: resources.encoderFingerprint, dataset: rows.fingerprint, order: batches?.position() ?? order.state(), seconds });
   };
   try {
     if (checkpoint) {
       const record = await restoreCheckpoint(checkpoint, state);
-      if (record.encoder !== resources.encoder.fingerprint || record.dataset !== resources.train.fingerprint) throw new Error(`run "${config.name}" was trained on other data or with another encoder: it can not go on with these`);
+      if (record.encoder !== resources.encoderFingerprint || record.dataset !== rows.fingerprint) throw new Error(`run "${config.name}" was trained on other data or with another encoder: it can not go on with these`);
       order.restore(record.order);
       savedStep = state.step;
       seconds = record.seconds;
     } else if (config.initialModel !== "") await startFromModel(config.initialModel, state);
     await openRun(config, found);
-    if (config.diagnosticsEvery > 0) observer = { window: createDiagnosticsWindow(config, readDiagnostics(run.diagnosticsFile)), probe: createProbe(state.network, resources.train, resources.latents, config.seed) };
+    batches = batchesAhead(order, rows);
+    if (config.diagnosticsEvery > 0) observer = { window: createDiagnosticsWindow(config, readDiagnostics(run.diagnosticsFile)), probe: await createProbe(state.network, rows, config.seed) };
     const prepared = new Set<string>();
     const progress = createProgress({ label: "training", total: config.steps, done: state.step });
     while (state.step < config.steps) {
@@ -115,18 +123,20 @@ export async function* train(given: Partial<TrainConfig>, options: TrainOptions 
       betweenSteps = false;
       const active = lossNames.filter((name) => state.step >= (config.lossStart[name] ?? 0));
       const criticLearns = adversarial !== undefined && state.step >= (config.lossStart[adversarial] ?? 0) - config.criticLead;
-      const inputs = stepInputs(config, state, resources, order.next().value.indices, active, criticLearns, state.streams);
+      const inputs = stepInputs(config, state, await batches.next(), active, criticLearns, state.streams);
       const { statics } = inputs;
       const ready = performance.now();
       const program = JSON.stringify(statics);
+      let compileSeconds = 0;
       if (config.compile && !prepared.has(program)) {
-        inStep(state.step + 1, () => prepareStep(step, config, state, resources, active, criticLearns, options.onProgress));
+        await inStep(state.step + 1, () => prepareStep(step, config, state, rows, active, criticLearns, options.onProgress));
         prepared.add(program);
+        compileSeconds = (performance.now() - ready) / 1000;
       }
       const last = state.step + 1 === config.steps;
       const diagnosed = observer !== undefined && (last || (state.step + 1) % config.diagnosticsEvery === 0);
       const before = diagnosed ? copyOfValues(state.variables.parameters) : undefined;
-      const outputs = inStep(state.step + 1, () => step(inputs.tensors, statics));
+      const outputs = await inStep(state.step + 1, () => step(inputs.tensors, statics));
       const { values, samples } = fetched(outputs);
       tf.dispose([inputs.tensors, outputs]);
       assertFinite(values, active, state.step + 1);
@@ -152,6 +162,7 @@ export async function* train(given: Partial<TrainConfig>, options: TrainOptions 
         learningRate: inputs.learningRate,
         seconds: stepSeconds,
         dataSeconds: (ready - started) / 1000,
+        waitShare: (ready - started) / 1000 / (stepSeconds - compileSeconds),
         elapsedSeconds: seconds,
         secondsLeft,
       };
@@ -178,20 +189,26 @@ export async function* train(given: Partial<TrainConfig>, options: TrainOptions 
       observer?.probe.dispose();
       disposeTrainingState(state);
       if (reference) tf.dispose({ ...reference });
-      if (!options.resources) disposeResources(loaded);
+      await loaded?.dispose();
     }
   }
 }
 
+/** A network's features as a function, where there is one. */
+function levelsOf(network: FeatureNetwork | undefined): FeatureLevels | undefined {
+  return network && ((images) => network.features(images));
+}
+
 /** Compiles the step with made-up inputs before the first real one, so that every real step, of a new training or a resumed one, runs the same program. */
-function prepareStep(step: TrainingStep, config: TrainConfig, state: TrainingState, resources: Resources, active: string[], criticLearns: boolean, onProgress?: ProgressListener): void {
+async function prepareStep(step: TrainingStep, config: TrainConfig, state: TrainingState, rows: TrainingRows, active: string[], criticLearns: boolean, onProgress?: ProgressListener): Promise<void> {
   const label = "compiling the training step";
   const programs = step.programs().length;
   const started = performance.now();
-  const examples = [0, 1].map((draw) => {
+  const unflipped = new Uint8Array(config.batchSize);
+  const exampleRows = await Promise.all([0, 1].map((draw) => rows.read(Int32Array.from({ length: config.batchSize }, (_, index) => (index + draw) % rows.size), unflipped)));
+  const examples = exampleRows.map((example, draw) => {
     const streams = Object.fromEntries(Object.keys(state.streams).map((name) => [name, randomStream(config.seed, `example ${draw} ${name}`)])) as Record<StreamName, RandomStream>;
-    const indices = Int32Array.from({ length: config.batchSize }, (_, index) => (index + draw) % resources.train.size);
-    return stepInputs(config, { ...state, step: state.step + draw, criticSteps: state.criticSteps + draw }, resources, indices, active, criticLearns, streams, draw + 1);
+    return stepInputs(config, { ...state, step: state.step + draw, criticSteps: state.criticSteps + draw }, example, active, criticLearns, streams, draw + 1);
   });
   try {
     onProgress?.({ label, done: 0, total: 1, elapsedSeconds: 0, secondsLeft: undefined });
@@ -226,24 +243,23 @@ interface PreparedInputs {
 }
 
 /** Draws all that one step is given anew. @param rateScale multiplies the rates; only the examples that are compiled with use it */
-function stepInputs(config: TrainConfig, state: Pick<TrainingState, "step" | "criticSteps" | "network">, resources: Resources, indices: Int32Array, active: string[], criticLearns: boolean, streams: Record<StreamName, RandomStream>, rateScale = 1): PreparedInputs {
+function stepInputs(config: TrainConfig, state: Pick<TrainingState, "step" | "criticSteps" | "network">, { images, latents, labels }: Rows, active: string[], criticLearns: boolean, streams: Record<StreamName, RandomStream>, rateScale = 1): PreparedInputs {
   const { batchSize, accumulation } = config;
   const { latentSize, latentChannels, imageSize } = state.network;
   const latentShape: [number, number, number, number] = [batchSize, latentSize, latentSize, latentChannels];
   const latentLength = latentSize * latentSize * latentChannels;
-  const z = new Float32Array(batchSize * latentLength);
-  indices.forEach((index, position) => z.set(resources.latents.subarray(index * latentLength, (index + 1) * latentLength), position * latentLength));
   const timeOptions = { ...config, timeShift: resolvedTimeShift(config, latentLength) };
   const times = Array.from({ length: accumulation }, () => sampleTimes(streams.times, batchSize / accumulation, timeOptions));
   const joined = (key: "r" | "t"): Float32Array => Float32Array.from(times.flatMap((part) => Array.from(part[key])));
   const share = learningRateAt(state.step, { warmupSteps: config.warmupSteps, steps: config.steps, finalShare: config.finalRateShare }) * rateScale;
-  const { images, labels } = imageBatch(resources.train, indices);
   const [r, t] = [joined("r"), joined("t")];
+  // Not the network's imageSize, which is the latent's for a method whose network ends in latents.
+  const side = Math.sqrt(images.length / batchSize / 3);
   const tensors: StepInputs = {
-    x0: images,
-    y: labels,
-    z: tf.tensor4d(z, latentShape),
-    eps: tf.tensor4d(streams.noise.normal(z.length), latentShape),
+    x0: tf.tensor4d(images, [batchSize, side, side, 3]),
+    y: tf.tensor1d(labels, "int32"),
+    z: tf.tensor4d(latents, latentShape),
+    eps: tf.tensor4d(streams.noise.normal(latents.length), latentShape),
     r: tf.tensor1d(r),
     t: tf.tensor1d(t),
     learningRate: tf.scalar(config.learningRate * share),
@@ -267,9 +283,9 @@ function stepInputs(config: TrainConfig, state: Pick<TrainingState, "step" | "cr
 }
 
 /** Adds the step to the message of a loss that is at fault. */
-function inStep<Result>(step: number, run: () => Result): Result {
+async function inStep<Result>(step: number, run: () => Result | Promise<Result>): Promise<Result> {
   try {
-    return run();
+    return await run();
   } catch (error) {
     if (error instanceof LossError) throw new LossError(`${error.message} (step ${step})`, { cause: error.cause });
     throw error;
@@ -285,21 +301,22 @@ function assertFinite(values: Record<string, number>, active: string[], step: nu
 }
 
 /** A model of the state's averaged weights; shares their tensors. */
-function averagedModel(config: TrainConfig, state: TrainingState, resources: Resources, seconds: number): Model {
+function averagedModel(config: TrainConfig, state: TrainingState, resources: TrainingResources, seconds: number): Model {
   return {
     network: state.network,
     parameters: state.variables.average,
-    classNames: [...resources.train.classes],
-    encoderFingerprint: resources.encoder.fingerprint,
+    classNames: [...resources.rows.classes],
+    encoderFingerprint: resources.encoderFingerprint,
     minimumTime: config.minimumTime,
-    provenance: { config, steps: state.step, seconds: Math.round(seconds), dataset: resources.train.fingerprint },
+    provenance: { config, steps: state.step, seconds: Math.round(seconds), dataset: resources.rows.fingerprint },
   };
 }
 
-async function sampleGrid(config: TrainConfig, state: TrainingState, resources: Resources, perClass: number): Promise<NonNullable<StepEvent["samples"]>> {
+async function sampleGrid(config: TrainConfig, state: TrainingState, resources: TrainingResources, perClass: number): Promise<NonNullable<StepEvent["samples"]>> {
   const { classes } = state.network;
   const labels = Array.from({ length: classes * perClass }, (_, index) => index % classes);
-  const images = generateImages(averagedModel(config, state, resources, 0), labels, { seed: config.seed, encoder: resources.encoder });
+  // The weights change between grids and a grid is one batch: a graph of its own would not pay.
+  const images = generateImages(averagedModel(config, state, resources, 0), labels, { seed: config.seed, encoder: resources.encoder, compile: false });
   const imageSize = images.shape[1];
   const pixels = await imagesToPixels(images);
   images.dispose();

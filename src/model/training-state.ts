@@ -1,6 +1,8 @@
 import type { TrainConfig } from "./config";
 import { criticShapes, type CriticConfig } from "./critic";
+import { featureCriticShapes, featureLevels, type FeatureCriticConfig } from "./critic-features";
 import { tf } from "./engine/tf";
+import type { FeatureNetwork } from "./features/feature-network";
 import { initializeParameters, parameterShapes, type NetworkConfig } from "./network";
 import { randomStream, type RandomStream } from "./random";
 
@@ -17,7 +19,9 @@ export interface TrainingState {
   /** Optimiser steps in which the critic took part. */
   criticSteps: number;
   network: NetworkConfig;
+  /** Of a critic that learns from pixels, and of one on frozen features: a training has one or the other, or none. */
   critic?: CriticConfig;
+  featureCritic?: FeatureCriticConfig;
   /** Groups of variables by name: parameters, average, first, second, and critic, criticFirst, criticSecond where there is a critic. */
   variables: Record<string, Variables>;
   streams: Record<StreamName, RandomStream>;
@@ -37,9 +41,10 @@ export function adversarialName(config: TrainConfig): string | undefined {
 
 /**
  * Makes the state of a training that has not begun.
+ * @param criticNetwork the frozen network that the configuration's critic stands on, where it stands on one
  * @returns the state; disposeTrainingState() frees it
  */
-export function createTrainingState(config: TrainConfig, network: NetworkConfig): TrainingState {
+export function createTrainingState(config: TrainConfig, network: NetworkConfig, criticNetwork?: Pick<FeatureNetwork, "features">): TrainingState {
   const zerosLike = (variables: Variables, keep: (name: string) => boolean = () => true): Variables =>
     Object.fromEntries(Object.entries(variables).filter(([name]) => keep(name)).map(([name, variable]) => [name, tf.tidy(() => tf.variable(tf.zerosLike(variable), false))]));
   const parameters = initializeParameters(parameterShapes(network), randomStream(config.seed, "weights"));
@@ -53,8 +58,13 @@ export function createTrainingState(config: TrainConfig, network: NetworkConfig)
     streams: Object.fromEntries(STREAM_NAMES.map((name) => [name, randomStream(config.seed, name)])) as Record<StreamName, RandomStream>,
   };
   if (adversarialName(config)) {
-    state.critic = { imageSize: network.imageSize, classes: network.classes, channels: config.criticChannels };
-    const critic = initializeParameters(criticShapes(state.critic), randomStream(config.seed, "critic weights"));
+    const { imageSize, classes } = network;
+    const channels = config.criticChannels;
+    if (criticNetwork) state.featureCritic = { levels: featureLevels(criticNetwork, imageSize), classes, channels };
+    else if (config.criticNetwork === "pixels") state.critic = { imageSize, classes, channels };
+    else throw new Error(`this training has no ${config.criticNetwork} for its critic to stand on: load it with loadResources(), or set criticNetwork to "pixels"`);
+    const shapes = state.featureCritic ? featureCriticShapes(state.featureCritic) : criticShapes(state.critic!);
+    const critic = initializeParameters(shapes, randomStream(config.seed, "critic weights"));
     Object.assign(state.variables, { critic, criticFirst: zerosLike(critic), criticSecond: zerosLike(critic) });
   }
   return state;

@@ -1,17 +1,19 @@
 import { methodNamed } from "./baselines";
 import type { TrainConfig } from "./config";
-import { critic, translate } from "./critic";
+import { critic, translate, type Scores } from "./critic";
+import { featureCritic } from "./critic-features";
 import { compile, type Compiled, type CompileOptions, type StaticArguments } from "./engine/compile";
+import { withPrecision, type Precision } from "./engine/precision";
 import { tf } from "./engine/tf";
 import { stopGradient } from "./layers";
 import { evaluateLoss, type CriticScore, type FeatureLevels, type Terms } from "./losses";
 import { marginalVelocity, type LatentReference } from "./marginal-velocity";
 import { adversarialVariant, criticLossOfScores, criticPictures, gradientPenalty, type CriticPictures } from "./losses/adversarial";
 import { network } from "./network";
-import { objectiveTerms, trajectoryDerivative, type Batch, type ImageField } from "./objective";
+import { objectiveTerms, type Batch, type ImageField } from "./objective";
 import { adamW, clipByGlobalNorm, muonTogether, updateEma, type MuonUpdate } from "./optimizer";
 import { adversarialName, takesMuon, type TrainingState } from "./training-state";
-import { latentAt, perSample, velocity } from "./trajectory";
+import { latentAt, perSample } from "./trajectory";
 
 /** What one step is given anew: the batch, its noise and times, rates and counts. */
 export interface StepInputs extends Batch, Record<string, tf.Tensor> {
@@ -41,6 +43,8 @@ export const TRANSLATION_SHARE = 1 / 8;
 export interface FrozenParts {
   /** Features for the perceptual loss. */
   features?: FeatureLevels;
+  /** Features that the critic stands on, where it does not learn from pixels. */
+  criticFeatures?: FeatureLevels;
   /** The training data's latents, where the configuration's velocity is the marginal one. */
   reference?: LatentReference;
 }
@@ -56,8 +60,8 @@ export type TrainingStep = Compiled<StepInputs, Record<string, tf.Tensor>>;
  * that count, joined by commas) and `critic` (whether the critic learns).
  * @param state what the step updates
  * @param frozen what the step reads and never changes
- * @returns the compiled step; its outputs are scalars: one a loss, `total`, `gradientNorm`, `residual`, and `critic`, `criticAccuracy` and `criticGap` where the critic
- *   learns; and, where the configuration asks for diagnostics, what each sample showed, [B]: those of SAMPLE_OUTPUTS
+ * @returns the compiled step; its outputs are scalars: one a loss, `total`, `gradientNorm`, `residual`, and `critic` where the critic learns;
+ *   where the configuration asks for diagnostics, `criticAccuracy` and `criticGap` besides, and what each sample showed, [B]: those of SAMPLE_OUTPUTS
  */
 export function trainingStep(config: TrainConfig, state: TrainingState, frozen: FrozenParts = {}, options: CompileOptions = {}): TrainingStep {
   const step = (inputs: StepInputs, statics: StaticArguments): Record<string, tf.Tensor> => stepOnce(config, state, frozen, inputs, statics);
@@ -68,12 +72,12 @@ function stepOnce(config: TrainConfig, state: TrainingState, frozen: FrozenParts
   const { parameters } = state.variables;
   const active = String(statics.active).split(",");
   const parts = splitBatch(inputs, config.accumulation);
-  const criticPart = criticOf(config, state, inputs as unknown as CriticInputs, statics.critic === true);
+  const criticPart = criticOf(config, state, frozen, inputs as unknown as CriticInputs, statics.critic === true);
   const metrics: Record<string, tf.Tensor[]> = {};
   const pictures: CriticPictures[] = [];
   const sums: Record<string, tf.Tensor> = {};
   parts.forEach((part) => {
-    const result = partGradients(config, state, part, { ...frozen, active, score: criticPart.score, lossShares: inputs.lossShares, atEnd: Number(statics.atEnd), offDiagonal: Number(statics.offDiagonal) });
+    const result = withPrecision(config.precision as Precision, () => partGradients(config, state, part, { ...frozen, active, score: criticPart.score, lossShares: inputs.lossShares, atEnd: Number(statics.atEnd), offDiagonal: Number(statics.offDiagonal) }));
     for (const [name, value] of Object.entries(result.metrics)) (metrics[name] ??= []).push(value);
     for (const [name, gradient] of Object.entries(result.gradients)) sums[name] = sums[name] ? tf.add(sums[name], gradient) : gradient;
     pictures.push(result.pictures);
@@ -84,7 +88,7 @@ function stepOnce(config: TrainConfig, state: TrainingState, frozen: FrozenParts
   updateEma(state.variables.average, parameters, inputs.emaDecay);
   const outputs: Record<string, tf.Tensor> = Object.fromEntries(Object.entries(metrics).map(([name, values]) => [name, values[0].rank > 0 ? tf.concat(values, 0) : tf.div(tf.addN(values), values.length)]));
   outputs.gradientNorm = clipped.norm;
-  if (statics.critic === true) Object.assign(outputs, criticPart.update(pictures));
+  if (statics.critic === true) Object.assign(outputs, withPrecision(config.precision as Precision, () => criticPart.update(pictures)));
   tf.dispose([metrics, pictures.map((each) => ({ ...each }))]);
   return outputs;
 }
@@ -101,19 +105,18 @@ interface PartOptions extends FrozenParts {
 function partGradients(config: TrainConfig, state: TrainingState, part: Batch, options: PartOptions): { gradients: Record<string, tf.Tensor>; metrics: Record<string, tf.Tensor>; pictures: CriticPictures } {
   const { parameters } = state.variables;
   const field: ImageField = (zT, r, y) => network(state.network, parameters, zT, r, y);
-  const imageShape = part.x0.shape.slice(1) as [number, number, number];
-  const zT = latentAt(part.z, part.eps, part.t);
-  const tangent = options.reference ? marginalVelocity(zT, part.t, part.y, options.reference) : velocity(part.z, part.eps);
   const method = methodNamed(config.method);
-  const dFdt = method.derivative ? method.derivative(field, part, options.offDiagonal) : trajectoryDerivative(field, zT, tangent, part.r, part.y, options.offDiagonal, imageShape);
+  const along = options.reference && marginalVelocity(latentAt(part.z, part.eps, part.t), part.t, part.y, options.reference);
+  const derivative = method.derivative?.(field, part, options.offDiagonal);
   const atEnd = <T extends tf.Tensor>(tensor: T): T => tf.slice(tensor, 0, options.atEnd);
   const metrics: Record<string, tf.Tensor> = {};
   const note = (name: string, value: tf.Tensor): void => void (metrics[name] = tf.keep(stopGradient(value)));
   const { on } = adversarialVariant(adversarialName(config) ?? "adversarial");
   let pictures: CriticPictures | undefined;
-  const observed: ImageField = config.diagnosticsEvery === 0 ? field : (zT, r, y) => withObservedGradient(field(zT, r, y), (gradient) => note(SAMPLE_OUTPUTS.gradient, pulls(gradient)));
+  const observe = config.diagnosticsEvery === 0 ? undefined : (F: tf.Tensor4D): tf.Tensor4D => withObservedGradient(F, (gradient) => note(SAMPLE_OUTPUTS.gradient, pulls(gradient)));
   const { grads } = tf.variableGrads(() => {
-    const objective = method.terms ? method.terms(observed, part, dFdt) : objectiveTerms(observed, part, dFdt, config.correctionLimit);
+    const offDiagonal = derivative ? 0 : options.offDiagonal;
+    const objective = method.terms && derivative ? method.terms(field, part, derivative) : objectiveTerms(field, part, { along, offDiagonal, correctionLimit: config.correctionLimit, observe });
     const terms: Terms = {
       ...objective,
       correctionLimit: config.correctionLimit,
@@ -132,7 +135,7 @@ function partGradients(config: TrainConfig, state: TrainingState, part: Batch, o
     note("residual", tf.mean(tf.abs(missed)));
     if (config.diagnosticsEvery > 0) {
       note(SAMPLE_OUTPUTS.residual, rootMeanSquares(missed));
-      note(SAMPLE_OUTPUTS.derivative, rootMeanSquares(dFdt));
+      note(SAMPLE_OUTPUTS.derivative, rootMeanSquares(objective.dFdt));
     }
     const { images, real, y, counts } = criticPictures(on, terms);
     pictures = { images: tf.keep(stopGradient(images)), real: tf.keep(tf.clone(real)), y: tf.keep(tf.clone(y)), ...(counts && { counts: tf.keep(tf.clone(counts)) }) };
@@ -140,6 +143,14 @@ function partGradients(config: TrainConfig, state: TrainingState, part: Batch, o
   }, Object.values(parameters));
   const gradients = Object.fromEntries(Object.entries(parameters).map(([name, variable]) => [name, grads[variable.name] ?? tf.zerosLike(variable)]));
   return { gradients, metrics, pictures: pictures! };
+}
+
+/** Puts the mean gap of the critic's scores, and the share of pairs in which the real image's is higher, in `balance`; kept. */
+function noteBalance(balance: Record<string, tf.Tensor>, onReal: Scores, onFake: Scores, counts?: tf.Tensor1D): void {
+  const gap = stopGradient(tf.sub(onReal.whole, onFake.whole)).reshape([-1]); // [N]
+  const average = (values: tf.Tensor): tf.Tensor => (counts ? tf.div(tf.sum(tf.mul(values, counts)), tf.maximum(tf.sum(counts), 1)) : tf.mean(values));
+  balance.criticGap = tf.keep(average(gap));
+  balance.criticAccuracy = tf.keep(average(tf.greater(gap, 0).toFloat()));
 }
 
 /** The images themselves; `observe` hears of the gradient that reaches them. */
@@ -176,13 +187,15 @@ function updateNetwork(config: TrainConfig, state: TrainingState, gradients: Rec
 }
 
 /** The critic as the losses see it (on translated images), and its own step on the samples of the same batch. */
-function criticOf(config: TrainConfig, state: TrainingState, inputs: CriticInputs, present: boolean): { score: CriticScore; update(pictures: CriticPictures[]): Record<string, tf.Tensor> } {
+function criticOf(config: TrainConfig, state: TrainingState, { criticFeatures }: FrozenParts, inputs: CriticInputs, present: boolean): { score: CriticScore; update(pictures: CriticPictures[]): Record<string, tf.Tensor> } {
   if (!present) return { score: missing("critic", "only a training with a loss whose name begins with \"adversarial\" has one"), update: missing("critic", "only a training with a loss whose name begins with \"adversarial\" has one") };
   const { critic: weights, criticFirst, criticSecond } = state.variables;
   const [rows, columns] = tf.split(inputs.shifts, 2, 0).map((row) => row.reshape([-1]) as tf.Tensor1D);
+  const judged = (images: tf.Tensor4D, y: tf.Tensor1D): Scores =>
+    state.featureCritic ? featureCritic(state.featureCritic, weights, (criticFeatures ?? missing("network for its critic", "set criticNetwork to \"pixels\""))(images), y) : critic(state.critic!, weights, images, y);
   const score: CriticScore = (images, y) => {
     const shift = (offsets: tf.Tensor1D): tf.Tensor1D => tf.slice(offsets, 0, images.shape[0]);
-    return critic(state.critic!, weights, translate(images, shift(rows), shift(columns)), y);
+    return judged(translate(images, shift(rows), shift(columns)), y);
   };
   const { kind } = adversarialVariant(adversarialName(config)!);
   const update = (parts: CriticPictures[]): Record<string, tf.Tensor> => {
@@ -194,10 +207,7 @@ function criticOf(config: TrainConfig, state: TrainingState, inputs: CriticInput
     const { value, grads } = tf.variableGrads(() => {
       const [onReal, onFake] = [score(real, y), score(fake, y)];
       const loss = criticLossOfScores(kind, onReal, onFake, counts);
-      const gap = stopGradient(tf.sub(onReal.whole, onFake.whole)).reshape([-1]); // [N]
-      const average = (values: tf.Tensor): tf.Tensor => (counts ? tf.div(tf.sum(tf.mul(values, counts)), tf.maximum(tf.sum(counts), 1)) : tf.mean(values));
-      balance.criticGap = tf.keep(average(gap));
-      balance.criticAccuracy = tf.keep(average(tf.greater(gap, 0).toFloat()));
+      if (config.diagnosticsEvery > 0) noteBalance(balance, onReal, onFake, counts);
       if (config.criticPenalty === 0) return loss;
       const penalised = config.criticPenaltyOn === "both" ? [real, fake] : config.criticPenaltyOn === "real" ? [real] : [fake];
       const penalty = tf.addN(penalised.map((images) => gradientPenalty(score, images, noise, y, config.criticPenaltyStep)));

@@ -1,4 +1,4 @@
-import { escapeHtml } from "../kernel-helpers/html";
+import { escapeHtml, scriptJson } from "../kernel-helpers/html";
 import type { PageBundle } from "./bundle";
 import type { PageModel } from "./client/messages";
 
@@ -26,9 +26,6 @@ interface Slider {
 
 const slider = ({ name, label, max, step, value }: Slider): string =>
   `<div class="slider"><label for="input-${name}">${label}</label><input type="range" id="input-${name}" min="0" max="${max}" step="${step}" value="${value}"><output id="value-${name}" for="input-${name}">${value}</output></div>`;
-
-/** JSON that can stand in a script element: no "<" can end the element. */
-export const scriptJson = (value: unknown): string => JSON.stringify(value).replaceAll("<", "\\u003c");
 
 /** The page as one HTML document that loads nothing. */
 export function pageHtml({ model, bundle, packed, gallery, policy, credit }: PageParts): string {

@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from "node:fs";
-import { rm } from "node:fs/promises";
+import { mkdir, rm } from "node:fs/promises";
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { writeFileAtomic } from "../model/files";
@@ -10,6 +10,11 @@ import type { Part, SetupContext } from "./part";
 
 export const MINIMUM_PYTHON: readonly [number, number] = [3, 10];
 const ENVIRONMENT_BYTES = 0.6e9;
+/** What JupyterLab starts with in place of its own defaults: widgets stay in the file, and nothing asks for a network. */
+const JUPYTERLAB_SETTINGS = {
+  "@jupyter-widgets/jupyterlab-manager:plugin": { saveState: true },
+  "@jupyterlab/apputils-extension:notification": { checkForUpdates: false, fetchNews: "false" },
+};
 
 /** What one Python interpreter says about itself. */
 export interface PythonFacts {
@@ -102,7 +107,7 @@ function stampPath(project: string): string {
 
 /** The environment holds paths of the project, so that it must be made again when the project moves. */
 function environmentFingerprint(project: string): string {
-  return createHash("sha256").update(project).update("\0").update(requirementLines(project).join("\n")).digest("hex");
+  return createHash("sha256").update(project).update("\0").update(requirementLines(project).join("\n")).update(JSON.stringify(JUPYTERLAB_SETTINGS)).digest("hex");
 }
 
 interface EnvironmentStamp {
@@ -164,6 +169,9 @@ export const pythonPart: Part = {
       if (line.startsWith("Installing collected packages")) update("unpacking (15 to 60 s)");
     };
     await runCommand(interpreter, ["-m", "pip", "install", "--requirement", requirementsPath(project)], { ...options, onLine });
+    const settings = join(folder, "share", "jupyter", "lab", "settings");
+    await mkdir(settings, { recursive: true });
+    await writeFileAtomic(join(settings, "overrides.json"), `${JSON.stringify(JUPYTERLAB_SETTINGS, null, 2)}\n`);
     const stamp: EnvironmentStamp = {
       fingerprint: environmentFingerprint(project),
       python: base.version.join("."),

@@ -7,7 +7,7 @@ import type { BarTrace, LineTrace } from "../../src/kernel-helpers/figures/figur
 import { liveChart } from "../../src/kernel-helpers/figures/live-chart";
 import { cividis, seriesColors } from "../../src/kernel-helpers/figures/palette";
 import { figureBundle } from "../../src/kernel-helpers/figures/show-figure";
-import { figurePng, figureSvg } from "../../src/kernel-helpers/figures/static-figure";
+import { figurePng, figureSvg, legendRows } from "../../src/kernel-helpers/figures/static-figure";
 import type { DisplayOptions, MimeBundle } from "../../src/kernel-helpers/display";
 
 /** Points of the first path drawn in a colour. */
@@ -83,6 +83,26 @@ describe("a figure drawn without a browser", () => {
     const heights = [...svg.matchAll(new RegExp(`<path d="M[\\d.]+ ([\\d.]+)l[^"]*0 (-?[\\d.]+)l[^"]*" fill="${seriesColors[0]}"`, "g"))].map(([, , height]) => Math.abs(Number(height)));
     assert.equal(heights.length, 3);
     assert.ok(Math.abs(heights[1] / heights[0] - 2) < 0.01 && Math.abs(heights[2] / heights[0] - 4) < 0.01, heights.join());
+  });
+
+  test("keeps a legend's names apart, and gives more names more rows above the plot", async () => {
+    const names = ["autoencoder's own", "F(z, r ~ 0, y)", "WWWW MMMM wide", "the fourth of all these names", "a fifth, which no row has room for"];
+    const chart = (count: number) => lineChart(names.slice(0, count).map((name, index) => ({ name, y: [index, 1] })), { width: 720 });
+    for (const count of [2, 3]) {
+      const { data, info } = await sharp(await figurePng(chart(count), 1)).extract({ left: 0, top: 36, width: 720, height: 16 }).removeAlpha().raw().toBuffer({ resolveWithObject: true });
+      const column = (x: number): number[][] => Array.from({ length: info.height }, (_, y) => [...data.subarray((y * info.width + x) * 3, (y * info.width + x) * 3 + 3)]);
+      const marks = seriesColors.slice(1, count).map((color) => [1, 3, 5].map((start) => parseInt(color.slice(start, start + 2), 16)));
+      for (const mark of marks) {
+        const start = Array.from({ length: info.width }, (_, x) => x).findIndex((x) => column(x).some((pixel) => pixel.every((value, channel) => Math.abs(value - mark[channel]) < 20)));
+        assert.ok(start > 0);
+        // White before the mark: the name before it has ended.
+        for (let x = start - 6; x < start - 2; x++) assert.ok(column(x).every((pixel) => Math.min(...pixel) > 230), `a name runs into the mark at ${start}`);
+      }
+    }
+    const top = (count: number): number => Math.min(...pathPoints(figureSvg(chart(count)), seriesColors[4]).concat(pathPoints(figureSvg(chart(count)), seriesColors[1])).map(([, y]) => y));
+    assert.equal(legendRows(names.slice(0, 2), 36, 13, 680), 1);
+    assert.equal(legendRows(names, 36, 13, 680), 2);
+    assert.ok(top(5) > top(2) + 20, "the plot begins below the second row");
   });
 
   test("escapes its text and carries its description", () => {

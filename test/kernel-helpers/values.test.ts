@@ -8,7 +8,7 @@ import { display } from "../../src/kernel-helpers/display";
 import { lineChart } from "../../src/kernel-helpers/figures/charts";
 import { thinned } from "../../src/kernel-helpers/figures/thinned";
 import { table } from "../../src/kernel-helpers/table";
-import { defineRenderer, displayMethod, renderValue } from "../../src/kernel-helpers/values/renderers";
+import { defineRenderer, displayMethod, rendered, renderValue } from "../../src/kernel-helpers/values/renderers";
 import { resolveConfig } from "../../src/model/config";
 import { createDataset } from "../../src/model/data";
 import { tf } from "../../src/model/engine/tf";
@@ -111,4 +111,13 @@ test("a long line is thinned without losing its spikes or its ends", () => {
   assert.deepEqual([thin.x[0], thin.x.at(-1)], [0, 4999]);
   assert.ok(thin.y.includes(9) && thin.y.includes(-9));
   assert.ok(thin.x.every((value, index) => thin.y[index] === y[value] && (index === 0 || value > thin.x[index - 1])));
+});
+
+test("a value shows itself by the method that Deno's kernel asks for, its bytes as base64", async () => {
+  const shown = await rendered(lineChart({ name: "a", y: [1, 2] }))[displayMethod]();
+  assert.deepEqual(Object.keys(shown), ["application/vnd.plotly.v1+json", "image/png", "text/plain"]);
+  assert.equal((await sharp(Buffer.from(String(shown["image/png"]), "base64")).metadata()).width, 1440);
+  assert.equal(displayMethod, Symbol.for("Jupyter.display"));
+  assert.deepEqual(await rendered({ plain: 1 })[displayMethod](), { "text/plain": "{ plain: 1 }" });
+  assert.deepEqual(await types(rendered(tf.tensor1d([1, 2]))), ["text/html", "text/markdown", "text/plain"]);
 });

@@ -5,7 +5,7 @@ import { watchTraining } from "../../src/kernel-helpers/watch-training";
 import type { StepEvent } from "../../src/model/trainer";
 
 const event = (step: number, steps: number): StepEvent => ({
-  step, steps, losses: { pixel: 1 / step }, total: 1, gradientNorm: 1, residual: 1, learningRate: 1, seconds: 0.1, dataSeconds: 0, elapsedSeconds: step, secondsLeft: steps - step,
+  step, steps, losses: { pixel: 1 / step }, total: 1, gradientNorm: 1, residual: 1, learningRate: 1, seconds: 0.1, dataSeconds: 0, waitShare: 0, elapsedSeconds: step, secondsLeft: steps - step,
   ...(step % 2 === 0 && { samples: { pixels: new Uint8ClampedArray(2 * 16 * 16 * 3), count: 2, imageSize: 16, labels: [0, 1] } }),
 });
 

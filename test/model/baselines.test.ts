@@ -9,6 +9,7 @@ import { tf } from "../../src/model/engine/tf";
 import { disposeModel, loadModel } from "../../src/model/model";
 import type { Batch, ImageField } from "../../src/model/objective";
 import { gaussianOracle } from "../../src/model/oracle";
+import { trainingResources } from "../../src/model/resources";
 import { runPaths } from "../../src/model/run";
 import { sample } from "../../src/model/sampler";
 import { train } from "../../src/model/trainer";
@@ -122,10 +123,11 @@ describe("baselines under the trainer", () => {
       assert.equal(tf.memory().numTensors, before);
     });
 
-  it("the pixel trajectory takes the data's images in the latents' place", () => {
-    const { latents: images, network: shapes } = methodResources("pixel-meanflow", resources);
-    assert.equal(images.length, resources.train.pixels.length);
-    assert.ok(Math.abs(images[5] - (resources.train.pixels[5] / 127.5 - 1)) < 1e-6);
+  it("the pixel trajectory takes the data's images in the latents' place", async () => {
+    const { rows, network: shapes } = methodResources("pixel-meanflow", trainingResources(resources));
+    const { latents: images } = await rows.read(Int32Array.of(3, 1), new Uint8Array(2));
+    assert.equal(images.length, 2 * 16 * 16 * 3);
+    assert.ok(Math.abs(images[5] - (resources.train.pixels[3 * 768 + 5] / 127.5 - 1)) < 1e-6);
     assert.deepEqual([shapes.latentSize, shapes.latentChannels, shapes.patchSize], [16, 3, 8]);
   });
 

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
 import { resolveConfig, type TrainConfig } from "../../src/model/config";
+import { rowsInMemory } from "../../src/model/training-rows";
 import { createProbe, REGION_COLUMNS, REGION_ROWS, regionOf, type Diagnostics } from "../../src/model/diagnostics";
 import { createRegionSums } from "../../src/model/diagnostics/regions";
 import { updateToWeight } from "../../src/model/diagnostics/update-ratio";
@@ -74,9 +75,9 @@ describe("what a step tells of each sample", () => {
 });
 
 describe("probe", () => {
-  it("measures sensitivities, PSNR and the derivative's error, and repeats itself", () => {
+  it("measures sensitivities, PSNR and the derivative's error, and repeats itself", async () => {
     const before = tf.memory().numTensors;
-    const probe = createProbe(network, resources.train, resources.latents, 5);
+    const probe = await createProbe(network, rowsInMemory(resources.train, resources.latents), 5);
     const parameters = initializeParameters(parameterShapes(network), randomStream(2, "weights"));
     const still = probe.measure(parameters);
     assert.deepEqual(still.sensitivity, { class: 0, noise: 0, r: 0 }, "a network whose last layer is zero answers to nothing");

@@ -4,9 +4,9 @@ import { jvp } from "../../src/model/engine";
 import { tf } from "../../src/model/engine/tf";
 import { pixelLoss, type PixelLossOptions } from "../../src/model/losses/pixel";
 import { network, initializeParameters, parameterShapes, type NetworkConfig } from "../../src/model/network";
-import { objectiveTerms, reconstructionPrediction, residualOf, trajectoryDerivative } from "../../src/model/objective";
+import { fieldAlongTrajectory, objectiveTerms, reconstructionPrediction, residualOf } from "../../src/model/objective";
 import { randomStream } from "../../src/model/random";
-import { latentAt, sampleTimes, timeShiftFor, velocity } from "../../src/model/trajectory";
+import { latentAt, sampleTimes, timeShiftFor } from "../../src/model/trajectory";
 import type { Terms } from "../../src/model/losses";
 
 // z ~ N(m, s^2) in one dimension and image = a z + b: everything below has a closed form.
@@ -143,8 +143,7 @@ describe("training a linear field with the pixel loss", () => {
     const field = (latent: tf.Tensor4D): tf.Tensor4D => tf.add(tf.mul(w, latent), c);
     for (let step = 0; step < 150; step++)
       tf.tidy(() => {
-        const dFdt = trajectoryDerivative(field, latentAt(z, eps, ts), velocity(z, eps), rs, y, r < t ? count : 0, [1, 1, 1]);
-        optimizer.minimize(() => loss(objectiveTerms(field, { x0, z, eps, r: rs, t: ts, y }, dFdt) as Terms), false, [w, c]);
+        optimizer.minimize(() => loss(objectiveTerms(field, { x0, z, eps, r: rs, t: ts, y }, { offDiagonal: r < t ? count : 0 }) as Terms), false, [w, c]);
       });
     const result: [number, number] = [w.dataSync()[0], c.dataSync()[0]];
     tf.dispose([w, c, rs, ts, y]);
@@ -174,7 +173,7 @@ describe("training a linear field with the pixel loss", () => {
   });
 });
 
-describe("trajectoryDerivative", () => {
+describe("fieldAlongTrajectory", () => {
   const sizes: NetworkConfig = { imageSize: 8, latentSize: 4, latentChannels: 2, classes: 3, patchSize: 2, width: 16, depth: 1, heads: 2, bottleneck: 0, classTokens: 1, timeTokens: 1, head: "linear", headChannels: 16 };
   for (const head of ["linear", "convolution"] as const)
     it(`agrees with a central difference of the network with the ${head} head, and is zero on the diagonal`, () => {
@@ -185,7 +184,7 @@ describe("trajectoryDerivative", () => {
       const draw = (): tf.Tensor4D => tf.tensor4d(stream.normal(96), [3, 4, 4, 2]);
       const [zT, v, r, y] = [draw(), draw(), tf.tensor1d([0, 0.2, 0.7]), tf.tensor1d([0, 2, 1], "int32")];
       const field = (latent: tf.Tensor4D, times: tf.Tensor1D, labels: tf.Tensor1D): tf.Tensor4D => network(config, parameters, latent, times, labels);
-      const actual = trajectoryDerivative(field, zT, v, r, y, 2, [8, 8, 3]);
+      const { F, dFdt: actual } = fieldAlongTrajectory(field, zT, v, r, y, 2);
       const h = 5e-3;
       const expected = tf.div(tf.sub(field(tf.add(zT, tf.mul(h, v)), r, y), field(tf.sub(zT, tf.mul(h, v)), r, y)), 2 * h);
       const head2 = (tensor: tf.Tensor): tf.Tensor => tf.slice(tensor, 0, 2);
@@ -193,6 +192,13 @@ describe("trajectoryDerivative", () => {
       assert.ok(scale > 0.01, "the derivative is not trivially zero");
       assert.ok(tf.max(tf.abs(tf.sub(head2(actual), head2(expected)))).dataSync()[0] < 5e-3 * scale);
       assert.equal(tf.max(tf.abs(tf.slice(actual, 2))).dataSync()[0], 0);
+      const distance = (one: tf.Tensor, other: tf.Tensor): number => tf.div(tf.max(tf.abs(tf.sub(one, other))), tf.max(tf.abs(other))).dataSync()[0];
+      assert.ok(distance(F, field(zT, r, y)) < 1e-5, "the images are those of a plain evaluation");
+      const weights = Object.values(parameters);
+      const gradients = (images: () => tf.Tensor): tf.Tensor[] => Object.values(tf.variableGrads(() => tf.sum(tf.square(images())) as tf.Scalar, weights).grads);
+      const plain = gradients(() => field(zT, r, y));
+      for (const offDiagonal of [0, 2, 3])
+        gradients(() => fieldAlongTrajectory(field, zT, v, r, y, offDiagonal).F).forEach((gradient, index) => assert.ok(distance(gradient, plain[index]) < 1e-4, `gradient ${index} with ${offDiagonal} off the diagonal`));
       assert.throws(() => field(tf.zeros([1, 2, 2, 2]), tf.tensor1d([0]), tf.tensor1d([0], "int32")), /\[B, 4, 4, 2\], not \[1,2,2,2\]/);
     });
 });

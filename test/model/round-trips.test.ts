@@ -80,6 +80,12 @@ describe("an encoder", () => {
     const cacheFiles = (): string[] => readdirSync(caches).sort();
     let direct: Float32Array;
     before(async () => void (direct = await encodeDataset(encoder, dataset)));
+    // A batch's first encoding runs operation by operation, later ones as one graph, whose fused sums round differently.
+    const assertSameLatents = (actual: Float32Array, wanted: Float32Array, message?: string): void => {
+      assert.equal(actual.length, wanted.length, message);
+      const apart = actual.reduce((most, value, index) => Math.max(most, Math.abs(value - wanted[index])), 0);
+      assert.ok(apart < 1e-5, `${message ?? "latents"}: ${apart} apart`);
+    };
 
     it("are encoded once, and read again bit for bit", async () => {
       const first = await cachedLatents(counted(), dataset, caches);
@@ -101,10 +107,10 @@ describe("an encoder", () => {
     it("of another encoder, or of other data, are encoded anew and leave the old ones", async () => {
       const other: Encoder = { ...counted(), fingerprint: "another", encode: (images) => (calls++, tf.tidy(() => tf.mul(encoder.encode(images), 2))) };
       const before = calls;
-      assert.deepEqual(await cachedLatents(other, dataset, caches), direct.map((value) => 2 * value));
+      assertSameLatents(await cachedLatents(other, dataset, caches), direct.map((value) => 2 * value));
       assert.deepEqual(await cachedLatents(counted(), dataset, caches), direct, "the first encoder's are still its own");
       const half = createDataset({ name: "noise", split: "train", classes: ["a", "b"], imageSize: 16, pixels: dataset.pixels.slice(0, 6 * 768), labels: dataset.labels.slice(0, 6) });
-      assert.deepEqual(await cachedLatents(counted(), half, caches), direct.slice(0, 6 * 32));
+      assertSameLatents(await cachedLatents(counted(), half, caches), direct.slice(0, 6 * 32));
       assert.deepEqual([calls - before, cacheFiles().length], [2, 3]);
     });
 
@@ -114,8 +120,8 @@ describe("an encoder", () => {
         const whole = readFileSync(file);
         truncateSync(file, Math.floor(whole.length * length));
         const before = calls;
-        assert.deepEqual(await cachedLatents(counted(), dataset, caches), direct);
-        assert.deepEqual([calls - before, readFileSync(file).equals(whole)], [1, true], "and the file is whole again");
+        assertSameLatents(await cachedLatents(counted(), dataset, caches), direct);
+        assert.deepEqual([calls - before, readFileSync(file).length], [1, whole.length], "and the file is whole again");
       });
 
     it("leave no half file when encoding is stopped", async () => {

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { networkConfig, resolveConfig } from "../../src/model/config";
 import { tf } from "../../src/model/engine/tf";
 import { initializeParameters, network, parameterShapes, type NetworkConfig } from "../../src/model/network";
-import { trajectoryDerivative } from "../../src/model/objective";
+import { fieldAlongTrajectory } from "../../src/model/objective";
 import { randomStream } from "../../src/model/random";
 import { summarize } from "../../src/model/summary";
 import { createTrainingState, disposeTrainingState } from "../../src/model/training-state";
@@ -54,8 +54,10 @@ for (const [name, config] of [["tiny", networkConfig("tiny", shapes)], ["small",
     const close = (work: number, expected: number, what: string): void => assert.ok(Math.abs(work / BATCH / expected - 1) < 0.03, `${what}: ${work / BATCH} and ${expected}`);
     close(await matrixWork(() => field(z, r, y)), flops, "evaluation");
     const step = (): tf.Tensor => {
-      const dFdt = trajectoryDerivative(field, z, z, r, y, BATCH / 2, [32, 32, 3]);
-      return tf.variableGrads(() => tf.mean(tf.square(tf.add(field(z, r, y), dFdt))) as tf.Scalar).value;
+      return tf.variableGrads(() => {
+        const { F, dFdt } = fieldAlongTrajectory(field, z, z, r, y, BATCH / 2);
+        return tf.mean(tf.square(tf.add(F, dFdt))) as tf.Scalar;
+      }).value;
     };
     close(await matrixWork(step), trainingFlops, "training step");
     tf.dispose(parameters);

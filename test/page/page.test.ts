@@ -13,7 +13,7 @@ import { disposeModel, loadModel, type Model } from "../../src/model/model";
 import { float32FromFloat16 } from "../../src/model/safetensors-format";
 import { sample } from "../../src/model/sampler";
 import { float16FromFloat32 } from "../../src/model/float16";
-import { scriptJson } from "../../src/page/template";
+import { scriptJson } from "../../src/kernel-helpers/html";
 import { findChromium, MISSING_CHROMIUM } from "../../src/setup/browser";
 
 const file = join(projectRoot(), "checkpoints", "avatars.safetensors");

@@ -2,6 +2,7 @@ import type { EChartsOption, SeriesOption } from "echarts";
 import type { BarTrace, Figure, FigureAxis, HeatMapTrace, LineTrace } from "./figure";
 import { escapeHtml } from "../html";
 import { describeFigure } from "./describe";
+import { textWidth } from "./text-width";
 
 /**
  * Draws a figure as SVG without a browser: the same data that Plotly draws, by ECharts.
@@ -12,6 +13,8 @@ export function figureSvg(figure: Figure): string {
   const { width, height } = figure.layout;
   // Loaded at first use: most cells draw nothing.
   const echarts: typeof import("echarts") = require("echarts");
+  // Without a browser ECharts guesses widths for a narrow font, and names run into their neighbours.
+  echarts.setPlatformAPI({ measureText: (text, font = "") => ({ width: textWidth(text, Number(/([\d.]+)px/.exec(font)?.[1] ?? layoutFontSize)) }) });
   const chart = echarts.init(null, null, { renderer: "svg", ssr: true, width, height });
   try {
     chart.setOption(chartOption(figure));
@@ -33,18 +36,44 @@ export async function figurePng(figure: Figure, scale = 2): Promise<Uint8Array> 
   return sharp(Buffer.from(figureSvg(figure)), { density: 72 * scale }).png({ palette: true }).toBuffer();
 }
 
+const layoutFontSize = 12;
+const legendTop = 34;
+const legendRowHeight = 24;
+const legendGap = 16;
+/** Pixels between a legend's mark and its name, which ECharts fixes. */
+const legendTextGap = 5;
+
+/** In how many rows names stand below one another, filled from the left as ECharts fills them. */
+export function legendRows(names: readonly string[], markWidth: number, fontSize: number, width: number): number {
+  let rows = 1;
+  let used = 0;
+  for (const name of names) {
+    const item = markWidth + legendTextGap + textWidth(name, fontSize);
+    if (used > 0 && used + item > width) {
+      rows++;
+      used = 0;
+    }
+    used += item + legendGap;
+  }
+  return rows;
+}
+
 function chartOption({ data, layout }: Figure): EChartsOption {
   const heatMap = data.find((trace) => trace.type === "heatmap");
   const bars = data.filter((trace) => trace.type === "bar");
   const isHistogram = bars.some(({ width }) => width);
   const hasLines = data.some((trace) => trace.type === "scatter" && trace.mode !== "markers");
+  const names = data.flatMap((trace) => (trace.type === "heatmap" || !trace.showlegend ? [] : [trace.name]));
+  const markWidth = hasLines ? 36 : 12;
+  const legendMargin = 20;
+  const extraRows = layout.showlegend ? legendRows(names, markWidth, layout.font.size, layout.width - 2 * legendMargin) - 1 : 0;
   return {
     animation: false,
     backgroundColor: layout.paper_bgcolor,
     textStyle: { fontFamily: layout.font.family, fontSize: layout.font.size },
     title: { text: layout.title.text, left: "center", top: 4, textStyle: { fontSize: layout.title.font?.size ?? 16, fontWeight: "normal" } },
-    legend: layout.showlegend ? { top: 34, itemWidth: hasLines ? 36 : 12, data: data.flatMap((trace) => (trace.type === "heatmap" || !trace.showlegend ? [] : [trace.name])) } : { show: false },
-    grid: { left: wordsWidth(layout.yaxis) ?? 72, right: heatMap ? 110 : 28, top: layout.showlegend ? 70 : 44, bottom: 58 },
+    legend: layout.showlegend ? { top: legendTop, left: "center", width: layout.width - 2 * legendMargin, itemWidth: markWidth, itemGap: legendGap, textStyle: { fontSize: layout.font.size }, data: names } : { show: false },
+    grid: { left: wordsWidth(layout.yaxis) ?? 72, right: heatMap ? 110 : 28, top: layout.showlegend ? 70 + extraRows * legendRowHeight : 44, bottom: 58 },
     xAxis: axisOption(layout.xaxis, { categories: heatMap?.x ?? (isHistogram ? undefined : bars[0]?.x), nameGap: 32 }),
     yAxis: axisOption(layout.yaxis, { categories: heatMap?.y, nameGap: (wordsWidth(layout.yaxis) ?? 72) - 20, fromZero: bars.length > 0 }),
     ...(heatMap && { visualMap: colourScale(heatMap) }),

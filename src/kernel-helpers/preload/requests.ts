@@ -3,7 +3,7 @@ import { describeError, type CellError } from "./cell-errors";
 import type { CellRegistry } from "./cells";
 import type { Compilation } from "./compilation";
 import type { CellInterrupt } from "./interrupt";
-import { createRequestQueue } from "./request-queue";
+import type { RequestQueue } from "./request-queue";
 import { createStreamBatches } from "./stream-batches";
 import type { ExecuteRequest, Message, Server, Tslab } from "./tslab";
 
@@ -12,6 +12,7 @@ export interface RequestParts {
   cells: CellRegistry;
   compilation: Compilation;
   interrupt: CellInterrupt;
+  queue: RequestQueue;
   /** The folder that paths in error messages start from. */
   project: string;
 }
@@ -22,10 +23,9 @@ export interface RequestParts {
  *
  * Mend: tslab's answer to execute requests is replaced whole, by one that follows Jupyter's messaging protocol.
  */
-export function installRequests({ jupyter, typescriptVersion }: Tslab, { cells, compilation, interrupt, project }: RequestParts): void {
+export function installRequests({ jupyter, typescriptVersion }: Tslab, { cells, compilation, interrupt, queue, project }: RequestParts): void {
   const server = jupyter.ZmqServer.prototype;
   const { publishStatus, handleShellMessage, handleKernelInfo } = server;
-  const queue = createRequestQueue();
   let count = 0;
   let running: Message | undefined;
 

@@ -61,9 +61,15 @@ export type WriteDisplayData = (message: DisplayMessage, update: boolean) => voi
 
 export interface Message {
   header: { msg_type: string };
+  metadata: object;
   content: object;
   createReply: () => Message;
   signAndSend: (key: string, socket: Socket) => void;
+}
+
+/** Reads messages off the wire, and throws if the signature is wrong. */
+export interface MessageClass {
+  fromRaw: (key: string, frames: Uint8Array[]) => Message;
 }
 
 export interface ExecuteRequest {
@@ -87,6 +93,7 @@ export interface Server {
   handleShellMessage: (socket: Socket, ...frames: Uint8Array[]) => Promise<void>;
   handleExecute: (socket: Socket, message: Message) => Promise<void>;
   handleKernelInfo: (socket: Socket, message: Message) => void;
+  handleCommInfoRequest: (socket: Socket, message: Message) => void;
   close: () => void;
 }
 

@@ -61,3 +61,18 @@ export async function show(value: unknown, options: DisplayOptions = {}): Promis
   if (rendered) display(rendered.bundle, { ...options, metadata: { ...rendered.metadata, ...options.metadata } });
   else display({ "text/plain": typeof value === "string" ? value : (require("node:util") as typeof import("node:util")).inspect(value) }, options);
 }
+
+/**
+ * A value as an object that shows itself as a cell's last value in Deno's Jupyter kernel too, where values don't know how
+ * this package shows them; in this package's own kernel it shows as the value does.
+ */
+export function rendered(value: object): { [displayMethod]: () => Promise<MimeBundle> } {
+  return {
+    async [displayMethod]() {
+      const shown = await renderValue(value);
+      const bundle = shown?.bundle ?? { "text/plain": (require("node:util") as typeof import("node:util")).inspect(value) };
+      // Deno sends what it gets as it is: bytes have to be base64 already.
+      return Object.fromEntries(Object.entries(bundle).map(([type, data]) => [type, data instanceof Uint8Array ? Buffer.from(data).toString("base64") : data]));
+    },
+  };
+}

@@ -1,11 +1,11 @@
-import { imageBatch } from "../data";
 import type { Encoder } from "../encoder";
 import { tf } from "../engine/tf";
 import { evaluateModel, type Model } from "../model";
 import type { ImageField } from "../objective";
 import { randomStream } from "../random";
-import type { Resources } from "../resources";
+import type { TrainingResources } from "../resources";
 import { decode, SAMPLE_DEFAULTS, sample } from "../sampler";
+import type { TrainingRows } from "../training-rows";
 import { decoder } from "./decoder";
 import { gan } from "./gan";
 import { latentFlow } from "./latent-flow";
@@ -30,20 +30,16 @@ export function methodOf(model: Pick<Model, "provenance">): Method {
 }
 
 /** What a method trains on: the resources with its network, and for a trajectory of images with the images in the latents' place. */
-export function methodResources(name: string, resources: Resources): Resources {
+export function methodResources(name: string, resources: TrainingResources): TrainingResources {
   const { space, network } = methodNamed(name);
   const adapted = { ...resources, network: network ? network(resources.network) : resources.network };
   if (space === "latent") return adapted;
-  const { train } = resources;
-  const size = train.imageSize ** 2 * 3;
-  const images = new Float32Array(train.size * size);
-  for (let start = 0; start < train.size; start += 1000) {
-    const indices = Int32Array.from({ length: Math.min(1000, train.size - start) }, (_, index) => start + index);
-    const batch = imageBatch(train, indices);
-    images.set(batch.images.dataSync(), start * size);
-    tf.dispose([batch.images, batch.labels]);
-  }
-  return { ...adapted, latents: images };
+  const { rows } = resources;
+  const read: TrainingRows["read"] = async (indices, flipped) => {
+    const batch = await rows.read(indices, flipped);
+    return { ...batch, latents: batch.images };
+  };
+  return { ...adapted, rows: { ...rows, inMemory: undefined, read } };
 }
 
 export interface GenerateOptions {
@@ -57,6 +53,8 @@ export interface GenerateOptions {
   encoder?: Pick<Encoder, "decode">;
   /** A model to decode with in place of the autoencoder. */
   decoder?: Model;
+  /** Whether CrossFlow's sampling runs as one compiled graph. Default true. */
+  compile?: boolean;
 }
 
 /**
@@ -66,9 +64,9 @@ export interface GenerateOptions {
  * @throws Error when a latent method is given neither encoder nor decoder
  */
 export function generateImages(model: Model, labels: ArrayLike<number>, options: GenerateOptions = {}): tf.Tensor4D {
-  const { seed = SAMPLE_DEFAULTS.seed, batchSize = SAMPLE_DEFAULTS.batchSize, steps = 32, encoder, decoder: by } = options;
+  const { seed = SAMPLE_DEFAULTS.seed, batchSize = SAMPLE_DEFAULTS.batchSize, steps = 32, encoder, decoder: by, compile } = options;
   const method = methodOf(model);
-  if (!method.generate) return sample(model, labels, { seed, batchSize });
+  if (!method.generate) return sample(model, labels, { seed, batchSize, ...(compile === undefined ? {} : { compile }) });
   if (method.space === "latent" && !encoder && !by) throw new Error("this model generates latents: give the encoder whose decoder makes images of them, or a model to decode with");
   const { latentSize, latentChannels } = model.network;
   const field: ImageField = (zT, r, y) => evaluateModel(model, zT, r, y);
@@ -81,7 +79,7 @@ export function generateImages(model: Model, labels: ArrayLike<number>, options:
       images.push(
         tf.tidy(() => {
           const end = method.generate!(field, tf.slice(eps, start, part.length), tf.tensor1d(part, "int32"), steps);
-          const image = method.space === "pixel" ? end : by ? decode(by, end, part) : encoder!.decode(end);
+          const image = method.space === "pixel" ? end : by ? decode(by, end, part, by.minimumTime, { compile: false }) : encoder!.decode(end);
           return tf.clipByValue(image, -1, 1) as tf.Tensor4D;
         }),
       );

@@ -1,5 +1,6 @@
 import { tf } from "../engine/tf";
 import { CHANNELS, imageBytes, imagePixels, type Dataset } from "./dataset";
+import { writeImageValues } from "./image-values";
 
 export interface ImageBatch {
   /** [B, S, S, 3] in [-1, 1]. */
@@ -12,9 +13,6 @@ export interface ImageBatchOptions {
   /** [B], 1 for each image to be mirrored left to right; none by default. */
   flipped?: Uint8Array;
 }
-
-/** The value in [-1, 1] of each byte: 0 is -1, 255 is 1. */
-const UNIT_VALUES = Float32Array.from({ length: 256 }, (_, byte) => byte / 127.5 - 1);
 
 /**
  * Gives the images at `indices`, in that order, as tensors. The caller disposes of both.
@@ -32,26 +30,13 @@ export function imageBatch(dataset: Dataset, indices: ArrayLike<number>, options
       throw new RangeError(`Image ${index} isn't in ${dataset.name} (${dataset.split}), which has images 0 to ${dataset.size - 1}.`);
     }
     const target = values.subarray(position * imageBytes(imageSize), (position + 1) * imageBytes(imageSize));
-    const source = imagePixels(dataset, index);
-    if (options.flipped?.[position]) writeFlipped(source, target, imageSize);
-    else for (let offset = 0; offset < source.length; offset++) target[offset] = UNIT_VALUES[source[offset]];
+    writeImageValues(imagePixels(dataset, index), target, imageSize, options.flipped?.[position] === 1);
     batchLabels[position] = labels[index];
   }
   return {
     images: tf.tensor4d(values, [count, imageSize, imageSize, CHANNELS], "float32"),
     labels: tf.tensor1d(batchLabels, "int32"),
   };
-}
-
-/** Writes one image's values mirrored left to right. */
-function writeFlipped(source: Uint8Array, target: Float32Array, imageSize: number): void {
-  for (let row = 0; row < imageSize; row++) {
-    for (let column = 0; column < imageSize; column++) {
-      const from = (row * imageSize + column) * CHANNELS;
-      const to = (row * imageSize + imageSize - 1 - column) * CHANNELS;
-      for (let channel = 0; channel < CHANNELS; channel++) target[to + channel] = UNIT_VALUES[source[from + channel]];
-    }
-  }
 }
 
 /**

@@ -1,9 +1,9 @@
-import { imageBatch, type Dataset } from "../data";
 import { jvp } from "../engine/jvp";
 import { tf } from "../engine/tf";
 import type { Parameters } from "../layers";
 import { network, type NetworkConfig } from "../network";
 import { randomStream, type RandomStream } from "../random";
+import type { Rows, TrainingRows } from "../training-rows";
 import { latentAt, velocity } from "../trajectory";
 import { rounded } from "./regions";
 
@@ -29,24 +29,30 @@ export interface Probe {
 const SAMPLES = 8;
 const DIAGONAL_TIMES = [0.02, 0.1, 0.3, 0.6, 0.9];
 const DIAGONAL_IMAGES = 8;
+/** Images that the contrast of the training data is measured on; the first of them are the diagonal's. */
+const IMAGES = 64;
 const DERIVATIVE = { samples: 4, r: 0.3, t: 0.7, step: 1e-2 };
 
 /**
  * Makes a probe of a network. Its noise, classes and images come from a stream of its own, so that it changes nothing in the training.
- * @param latents of the training images [N, h, w, c], in the data set's order
+ * @param source the training's rows, in memory or in files; a few are read
  */
-export function createProbe(config: NetworkConfig, train: Dataset, latents: Float32Array, seed: number): Probe {
+export async function createProbe(config: NetworkConfig, source: Pick<TrainingRows, "read" | "size">, seed: number): Promise<Probe> {
   const stream = randomStream(seed, "diagnostics");
-  const { latentSize, latentChannels, classes } = config;
-  const latentLength = latentSize * latentSize * latentChannels;
-  const normal = (count: number): tf.Tensor4D => tf.tensor4d(stream.normal(count * latentLength), [count, latentSize, latentSize, latentChannels]);
+  const { imageSize, latentSize, latentChannels, classes } = config;
+  const latentShape: [number, number, number] = [latentSize, latentSize, latentChannels];
+  const normal = (count: number): tf.Tensor4D => tf.tensor4d(stream.normal(count * latentSize * latentSize * latentChannels), [count, ...latentShape]);
   const labels = (shift: number): tf.Tensor1D => tf.tensor1d(Array.from({ length: SAMPLES }, (_, index) => (index + shift) % classes), "int32");
-  const order = stream.permutation(train.size);
-  const chosen = Int32Array.from({ length: DIAGONAL_IMAGES }, (_, index) => order[index % order.length]);
-  const { images: x0, labels: y } = imageBatch(train, chosen);
-  const z = tf.tensor4d(Float32Array.from(Array.from(chosen).flatMap((index) => Array.from(latents.subarray(index * latentLength, (index + 1) * latentLength)))), [DIAGONAL_IMAGES, latentSize, latentSize, latentChannels]);
+  const order = stream.permutation(source.size);
+  const chosen = Int32Array.from({ length: IMAGES }, (_, index) => order[index % order.length]);
+  const rows = await source.read(chosen, new Uint8Array(IMAGES));
+  const first = <T extends tf.Tensor>(tensor: T): T => tf.tidy(() => tf.slice(tensor, 0, DIAGONAL_IMAGES));
+  const images = tf.tensor4d(rows.images, [IMAGES, imageSize, imageSize, 3]);
+  const latents = tf.tensor4d(rows.latents, [IMAGES, ...latentShape]);
+  const [x0, z, y] = [first(images), first(latents), tf.tensor1d(rows.labels.slice(0, DIAGONAL_IMAGES), "int32")];
+  const contrast = { across: imageContrast(images, rows, stream, false), within: imageContrast(images, rows, stream, true) };
+  tf.dispose([images, latents]);
   const held = { x0, y, z, eps: normal(SAMPLES), otherEps: normal(SAMPLES), noise: normal(DIAGONAL_IMAGES), own: labels(0), other: labels(1) };
-  const contrast = { across: imageContrast(train, order, stream, false), within: imageContrast(train, order, stream, true) };
 
   const measure = (parameters: Parameters): ProbeResult =>
     tf.tidy(() => {
@@ -87,11 +93,11 @@ function rootMeanSquare(x: tf.Tensor): number {
 }
 
 /** Root mean square difference of training images of one class, or of two: what a sensitivity is compared with. */
-function imageContrast(train: Dataset, order: Int32Array, stream: RandomStream, sameClass: boolean): number {
-  const firsts = Array.from({ length: SAMPLES }, (_, index) => order[index % order.length]);
-  const seconds = firsts.map((first) => {
-    const fitting = Array.from(order).filter((other) => other !== first && (train.labels[other] === train.labels[first]) === sameClass);
-    return fitting.length > 0 ? fitting[stream.integers(1, fitting.length)[0]] : order[order.length - 1];
+function imageContrast(images: tf.Tensor4D, { labels }: Rows, stream: RandomStream, sameClass: boolean): number {
+  const positions = Array.from(labels.keys());
+  const seconds = positions.map((position) => {
+    const fitting = positions.filter((other) => other !== position && (labels[other] === labels[position]) === sameClass);
+    return fitting.length > 0 ? fitting[stream.integers(1, fitting.length)[0]] : position;
   });
-  return tf.tidy(() => Math.max(rootMeanSquare(tf.sub(imageBatch(train, Int32Array.from(firsts)).images, imageBatch(train, Int32Array.from(seconds)).images)), 1e-6));
+  return tf.tidy(() => Math.max(rootMeanSquare(tf.sub(images, tf.gather(images, tf.tensor1d(seconds, "int32")))), 1e-6));
 }

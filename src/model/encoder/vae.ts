@@ -183,6 +183,9 @@ function createEncoder(weights: Weights, imageSize: number, mean: number[], stan
     if (tensor.shape.slice(1).join() !== shape.join()) throw new Error(`the encoder takes ${what} of shape [B, ${shape.join(", ")}], not [${tensor.shape.join(", ")}]`);
   };
   const latentSize = imageSize / VAE_DOWNSAMPLING;
+  // Batches of one size, of which an encoding has many, run as one graph from the third on.
+  const encode = compile(({ images }: { images: tf.Tensor4D }) => ({ latents: tf.div<tf.Tensor4D>(tf.sub(posterior(parameters, images).mean, shift), scale) }), { name: "the encoder", maximumPrograms: 2 });
+  const decode = compile(({ latents }: { latents: tf.Tensor4D }) => ({ images: decoded(parameters, tf.add(tf.mul(latents, scale), shift)) }), { name: "the decoder", maximumPrograms: 2 });
   return {
     name: "small VAE",
     imageSize,
@@ -193,17 +196,21 @@ function createEncoder(weights: Weights, imageSize: number, mean: number[], stan
     fingerprint: hash.digest("hex").slice(0, 16),
     encode(images) {
       assertShape(images, [imageSize, imageSize, 3], "images");
-      return tf.tidy(() => tf.div(tf.sub(posterior(parameters, images).mean, shift), scale));
+      return encode({ images }).latents;
     },
     decode(latents) {
       assertShape(latents, [latentSize, latentSize, latentChannels], "latents");
-      return tf.tidy(() => decoded(parameters, tf.add(tf.mul(latents, scale), shift)));
+      return decode({ latents }).images;
     },
     async save(file) {
       const tensors = Object.fromEntries(Object.entries(weights).map(([name, { shape, data }]): [string, SafetensorsTensor] => [name, { dtype: "F32", shape, data }]));
       await writeSafetensors(file, tensors, { kind: "crossflow encoder", imageSize: String(imageSize), mean: JSON.stringify(mean), standardDeviation: JSON.stringify(standardDeviation) });
     },
-    dispose: () => void tf.dispose([parameters, shift, scale]),
+    dispose() {
+      encode.dispose();
+      decode.dispose();
+      tf.dispose([parameters, shift, scale]);
+    },
   };
 }
 

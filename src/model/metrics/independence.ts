@@ -2,7 +2,7 @@
 export interface LossNetworks {
   losses?: Readonly<Record<string, number>>;
   perceptualNetwork?: string;
-  /** Where the critic stands on frozen features. */
+  /** "pixels", or the frozen network that the critic stands on. */
   criticNetwork?: string;
 }
 
@@ -14,7 +14,7 @@ export interface LossNetworks {
 export function networksOfLosses(config: LossNetworks): string[] {
   const weighs = (kind: string): boolean => Object.entries(config.losses ?? {}).some(([name, weight]) => name.startsWith(kind) && weight > 0);
   const networks = [weighs("perceptual") ? config.perceptualNetwork : undefined, weighs("adversarial") ? config.criticNetwork : undefined];
-  return [...new Set(networks.filter((name): name is string => typeof name === "string" && name !== ""))];
+  return [...new Set(networks.filter((name): name is string => typeof name === "string" && name !== "" && name !== "pixels"))];
 }
 
 /** Whether a network's measures are independent of a training's losses. @param lossNetworks what networksOfLosses() gave */

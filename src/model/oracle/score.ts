@@ -1,10 +1,10 @@
 import { compile } from "../engine/compile";
 import { tf } from "../engine/tf";
 import { lossNamed, type Loss } from "../losses";
-import { objectiveTerms, trajectoryDerivative, type ImageField } from "../objective";
+import { objectiveTerms, type ImageField } from "../objective";
 import { adamW, learningRateAt } from "../optimizer";
 import { randomStream } from "../random";
-import { latentAt, sampleTimes, velocity as conditionalVelocity } from "../trajectory";
+import { sampleTimes, velocity as conditionalVelocity } from "../trajectory";
 import { oracleTerms } from "./bias";
 import { oneStepImage, type Oracle } from "./oracle";
 
@@ -70,13 +70,11 @@ export function scoreObjective({ loss, velocity = "conditional", tellTime = true
     const deeper = tf.tanh(tf.add(tf.matMul(hidden, parameters.second), parameters.secondBias));
     return tf.add(tf.add(tf.matMul(deeper, parameters.last), tf.matMul(x, parameters.skip)), parameters.lastBias).reshape([zT.shape[0], 1, 1, D]);
   };
-  const { atEnd, offDiagonal } = sampleTimes(randomStream(0, "counts"), batchSize, TIMES);
-  void atEnd;
+  const { offDiagonal } = sampleTimes(randomStream(0, "counts"), batchSize, TIMES);
   interface Inputs extends Record<string, tf.Tensor> { x0: tf.Tensor4D; z: tf.Tensor4D; eps: tf.Tensor4D; v: tf.Tensor4D; r: tf.Tensor1D; t: tf.Tensor1D; y: tf.Tensor1D; rate: tf.Scalar; count: tf.Scalar }
   const step = compile(({ x0, z, eps, v, r, t, y, rate, count }: Inputs) => {
-    const dFdt = trajectoryDerivative(field, latentAt(z, eps, t), v, r, y, offDiagonal, [1, 1, D]);
     const { value, grads } = tf.variableGrads(() => {
-      const { F, zT } = objectiveTerms(field, { x0, z, eps, r, t, y }, dFdt);
+      const { F, dFdt, zT } = objectiveTerms(field, { x0, z, eps, r, t, y }, { along: v, offDiagonal });
       return lossOf(oracleTerms({ x0, z, eps, r, t, y, zT, v, dFdt }, F));
     }, Object.values(parameters));
     for (const [name, variable] of Object.entries(parameters)) adamW(variable, grads[variable.name] ?? tf.zerosLike(variable), firstMoment[name], secondMoment[name], rate, count);

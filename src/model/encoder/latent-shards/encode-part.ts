@@ -17,7 +17,8 @@ export interface ShardOptions {
 
 export const SHARD_DEFAULTS: ShardOptions = { batchSize: 8, flips: true, keepImages: false };
 
-const FORMAT = "crossflow latents 1";
+/** What a shard's metadata calls its format. */
+export const SHARD_FORMAT = "crossflow latents 1";
 
 /** What a shard holds. */
 export interface LatentShard {
@@ -38,7 +39,7 @@ export interface LatentShard {
 
 /** What a shard's metadata must say so that it need not be made again. */
 export function shardMetadata(part: SourcePart, encoder: Pick<Encoder, "fingerprint" | "imageSize">, { flips, keepImages }: ShardOptions): Record<string, string> {
-  return { format: FORMAT, part: part.fingerprint, encoder: encoder.fingerprint, imageSize: String(encoder.imageSize), flips: String(flips), images: String(keepImages) };
+  return { format: SHARD_FORMAT, part: part.fingerprint, encoder: encoder.fingerprint, imageSize: String(encoder.imageSize), flips: String(flips), images: String(keepImages) };
 }
 
 /** Images of a shard that is there and was made of the same images in the same way; undefined otherwise. */
@@ -105,7 +106,7 @@ export async function encodePart(encoder: Encoder, part: SourcePart, file: strin
 export async function readLatentShard(file: string): Promise<LatentShard> {
   const { tensors, metadata } = await readSafetensors(file);
   const { latents, flipped, labels, images } = tensors;
-  if (metadata.format !== FORMAT || latents?.dtype !== "F32" || labels?.dtype !== "I32") throw new Error(`${file} is no shard of latents: expected the format "${FORMAT}". Encode the images again.`);
+  if (metadata.format !== SHARD_FORMAT || latents?.dtype !== "F32" || labels?.dtype !== "I32") throw new Error(`${file} is no shard of latents: expected the format "${SHARD_FORMAT}". Encode the images again.`);
   return {
     latents: latents.data,
     flipped: flipped?.dtype === "F32" ? flipped.data : undefined,

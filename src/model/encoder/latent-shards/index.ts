@@ -12,6 +12,7 @@ import { imageSource, type SourcePart } from "./source";
 import type { WorkerReport, WorkerTask } from "./worker";
 
 export { readLatentShard, SHARD_DEFAULTS, type LatentShard, type ShardOptions } from "./encode-part";
+export { openShardRows, type ShardRows, type ShardRowsOptions } from "./shard-rows";
 export type { EncoderChoice } from "./encoder-choice";
 
 export interface EncodeToShardsOptions extends Partial<ShardOptions>, LongRunOptions {

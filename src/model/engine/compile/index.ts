@@ -1,7 +1,7 @@
 import { tf } from "../tf";
-import { nativeBackend } from "./backend";
+import { nativeBackend, type NativeBackend } from "./backend";
 import { loadProgram, type Program } from "./program";
-import { assertSameRecording, record, type Recording } from "./record";
+import { assertSameRecording, isRecording, record, type Recording } from "./record";
 
 export { CompileError } from "./record";
 
@@ -37,13 +37,17 @@ export interface Compiled<Inputs extends Tensors, Outputs extends Tensors> {
   dispose(): void;
 }
 
+/** Whether each operation is followed now, by a recording, by reverse mode or by forward mode: a program would be opaque to them. */
+const isFollowed = (backend: NativeBackend): boolean => isRecording(backend) || tf.engine().state.gradientDepth > 0 || Object.hasOwn(tf.engine(), "runKernel");
+
 /**
  * Makes one TensorFlow graph of a function of tensors, so that a call costs one dispatch instead of one an operation.
  *
  * The first two calls with given shapes run eagerly and are recorded; the two recordings must agree, so that nothing that
  * changes from call to call is frozen. Later calls run the graph. Variables that the function reads or assigns live in the
  * session between calls; reading them elsewhere fetches their newest value, and assigning them elsewhere is seen by the next call.
- * On another engine than TensorFlow the function simply runs, with the same results.
+ * On another engine than TensorFlow the function simply runs, with the same results; so it does inside another compiled function, and
+ * where reverse or forward mode follows its operations.
  *
  * @param fn function of named tensors (and static arguments) that returns named tensors; all that varies must come in as an
  *   input or live in a variable made before
@@ -61,7 +65,7 @@ export function compile<Inputs extends Tensors, Outputs extends Tensors>(
 
   const call = (inputs: Inputs, staticArguments: StaticArguments = {}): Outputs => {
     const backend = enabled ? nativeBackend() : undefined;
-    if (!backend) return tf.tidy(() => fn(inputs, staticArguments));
+    if (!backend || isFollowed(backend)) return tf.tidy(() => fn(inputs, staticArguments));
     const key = keyOf(inputs, staticArguments);
     const program = programs.get(key);
     if (program) {
@@ -73,6 +77,7 @@ export function compile<Inputs extends Tensors, Outputs extends Tensors>(
     const first = recordings.get(key);
     if (!first) {
       recordings.set(key, recording);
+      if (recordings.size > maximumPrograms) recordings.delete(recordings.keys().next().value!);
       return outputs;
     }
     recordings.delete(key);

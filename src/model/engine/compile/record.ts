@@ -36,6 +36,11 @@ export class CompileError extends Error {
 // The shapes of these operations' results depend on the values they are given, so no graph of fixed shapes holds them.
 const VALUE_DEPENDENT_SHAPES = /^(Where|Unique|UniqueV2|UniqueWithCounts|ListDiff|SetDiff1D|NonMaxSuppression.*|DenseBincount|Bincount|Sparse(Reshape|FillEmptyRows|ToDense).*|StringSplit.*|StringNGrams|RaggedTensorToTensor)$/;
 
+const recording = new WeakSet<NativeBackend>();
+
+/** Whether a call is being recorded now. */
+export const isRecording = (backend: NativeBackend): boolean => recording.has(backend);
+
 /**
  * Runs `call` once on the native engine and records each TensorFlow operation that it dispatches.
  * @param backend the native backend
@@ -117,9 +122,10 @@ export function record<Outputs extends Record<string, tf.Tensor>>(
   backend.getInputTensorIds = function (tensors) {
     return tensors.flatMap((tensor) => {
       if (!tensor.dataId || madeInside.has(tensor.dataId)) return getInputTensorIds.call(backend, [tensor]);
+      const current = backend.binding;
       backend.binding = binding;
       const [id] = getInputTensorIds.call(backend, [tensor]);
-      backend.binding = recorder;
+      backend.binding = current;
       externalData.set(id, tensor.dataId);
       return [id];
     });
@@ -129,6 +135,7 @@ export function record<Outputs extends Record<string, tf.Tensor>>(
     return madeInside.has(dataId) ? readSync.call(this, dataId) : readingFails();
   };
   backend.binding = recorder;
+  recording.add(backend);
   let result: Outputs;
   const outputs: Record<string, Source> = {};
   const assignments = new Map<number, Source>();
@@ -141,6 +148,7 @@ export function record<Outputs extends Record<string, tf.Tensor>>(
       if (before !== variable.dataId) assignments.set(indexIn(variables, variable), sourceOf(backend.getInputTensorIds([variable])[0]));
     }
   } finally {
+    recording.delete(backend);
     backend.binding = binding;
     backend.getInputTensorIds = getInputTensorIds;
     backend.readSync = readSync;

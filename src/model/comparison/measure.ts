@@ -39,12 +39,12 @@ export function createDefaultMeasure(): { measure: Measure; dispose(): void } {
       hits += tf.tidy(() => tf.sum(tf.equal(judge.logits(batch).argMax(1), labels)).dataSync()[0]);
     };
     const generated = await collectFeatures(images, features, samples, { visit: async (batch, labels) => visit(batch, labels), label: "measuring images", signal, onProgress });
-    const classAccuracy = hits / samples;
-    if (!isIndependent(features.name, networksOfLosses(config))) return { classAccuracy };
+    const values: Record<string, number> = { classAccuracy: hits / samples };
+    if (!isIndependent(features.name, networksOfLosses(config))) return values;
     const tensors = [featureTensor(generated), featureTensor(real)] as const;
     try {
       const kernel = await kernelDistance(...tensors);
-      return { classAccuracy, frechetDistance: frechetDistance(generated.statistics, real.statistics), kernelDistance: kernel.value };
+      return { ...values, frechetDistance: frechetDistance(generated.statistics, real.statistics), kernelDistance: kernel.value };
     } finally {
       tf.dispose([...tensors]);
     }

@@ -18,6 +18,7 @@ export { latentAt, perSample, sampleTimes, timeShiftFor, velocity, type TimeOpti
 
 export { latentReference, marginalVelocity, type LatentReference } from "./marginal-velocity";
 
+export { consistencyTarget, EARLIER_SHARE, latentsAtEarlierTimes, TRAJECTORY_STEPS } from "./consistency";
 export { networkConfig, PAPER_SETTINGS, PRESETS, resolveConfig, TRAIN_OPTIONS, type TrainConfig } from "./config";
 export * from "./layers";
 export { initializeParameters, network, parameterShapes, type NetworkConfig } from "./network";
@@ -31,7 +32,7 @@ export { ADVERSARIAL_LOSSES, adversarialLoss, criticLoss, gradientPenalty } from
 export { balanced } from "./losses/balance";
 export { absoluteError, DISTANCES, huber, pseudoHuber, squaredError } from "./losses/distances";
 export { GATES } from "./losses/gates";
-export { perceptualLoss, type PerceptualLossOptions } from "./losses/perceptual";
+export { perceptualConsistencyLoss, perceptualLoss, type PerceptualLossOptions } from "./losses/perceptual";
 export { pixelLoss, type PixelLossOptions } from "./losses/pixel";
 export { REGION_WEIGHTS } from "./losses/region-weights";
 export * from "./schedules";

@@ -1,5 +1,6 @@
 import { jvp } from "./engine/jvp";
 import { tf } from "./engine/tf";
+import { stopGradient } from "./layers";
 import { latentAt, perSample, velocity } from "./trajectory";
 
 /** The network as the objective sees it: latents [B, h, w, c], r [B], class labels y int32 [B] -> images [B, H, W, 3]. */
@@ -36,20 +37,22 @@ export interface FieldAlongTrajectory {
  * @param zT latents [B, h, w, c]
  * @param v velocities [B, h, w, c]
  * @param offDiagonal how many samples, from the first, have r < t
+ * @param without how many of these, from the first, need no derivative; theirs is zero
  */
-export function fieldAlongTrajectory(field: ImageField, zT: tf.Tensor4D, v: tf.Tensor4D, r: tf.Tensor1D, y: tf.Tensor1D, offDiagonal: number): FieldAlongTrajectory {
-  const batchSize = zT.shape[0];
-  const head = <T extends tf.Tensor>(tensor: T): T => (offDiagonal === batchSize ? tensor : tf.slice(tensor, 0, offDiagonal));
-  const tail = <T extends tf.Tensor>(tensor: T): T => tf.slice(tensor, offDiagonal);
-  if (offDiagonal === 0) {
+export function fieldAlongTrajectory(field: ImageField, zT: tf.Tensor4D, v: tf.Tensor4D, r: tf.Tensor1D, y: tf.Tensor1D, offDiagonal: number, without = 0): FieldAlongTrajectory {
+  const [batchSize, count] = [zT.shape[0], offDiagonal - without];
+  if (count === 0) {
     const F = field(zT, r, y);
     return { F, dFdt: tf.zerosLike(F) };
   }
-  const [rHead, yHead] = [head(r), head(y)];
-  const { value, tangent } = jvp((latents: tf.Tensor) => field(latents as tf.Tensor4D, rHead, yHead), [head(zT)], [head(v)]);
-  if (offDiagonal === batchSize) return { F: value, dFdt: tangent };
-  const diagonal = field(tail(zT), tail(r), tail(y));
-  return { F: tf.concat([value, diagonal], 0), dFdt: tf.concat([tangent, tf.zeros(diagonal.shape)], 0) };
+  const inner = <T extends tf.Tensor>(tensor: T): T => (count === batchSize ? tensor : tf.slice(tensor, without, count));
+  const [rInner, yInner] = [inner(r), inner(y)];
+  const { value, tangent } = jvp((latents: tf.Tensor) => field(latents as tf.Tensor4D, rInner, yInner), [inner(zT)], [inner(v)]);
+  if (count === batchSize) return { F: value, dFdt: tangent };
+  const outer = <T extends tf.Tensor>(tensor: T): T => (without === 0 ? tf.slice(tensor, offDiagonal) : tf.concat([tf.slice(tensor, 0, without), tf.slice(tensor, offDiagonal)], 0));
+  const others = field(outer(zT), outer(r), outer(y));
+  const around = (middle: tf.Tensor4D, ends: tf.Tensor4D): tf.Tensor4D => (without === 0 ? tf.concat([middle, ends], 0) : tf.concat([tf.slice(ends, 0, without), middle, tf.slice(ends, without)], 0));
+  return { F: around(value, others), dFdt: around(tangent, tf.zeros(others.shape)) };
 }
 
 /**
@@ -95,6 +98,8 @@ export interface ObjectiveTerms extends Batch {
   dFdt: tf.Tensor4D;
   residual: tf.Tensor4D;
   xHat: tf.Tensor4D;
+  /** What F shall be in the first samples, those with r = 0, [N, H, W, 3], where the configuration's endTarget is "consistency". */
+  endTarget?: tf.Tensor4D;
 }
 
 /** Along what, and for which samples, the objective differentiates the network. */
@@ -105,6 +110,8 @@ export interface ObjectiveOptions {
   offDiagonal?: number;
   /** Largest correction factor of x_hat. Default: none. */
   correctionLimit?: number;
+  /** What F shall be in the first samples, those with r = 0, [N, H, W, 3]; see consistencyTarget(). Default: none, dF/dt leads them as all others. */
+  endTarget?: tf.Tensor4D;
   /** What stands between F and all that is computed of it: it sees the gradient that reaches F. Default: nothing. */
   observe?: (F: tf.Tensor4D) => tf.Tensor4D;
 }
@@ -118,8 +125,16 @@ export function objectiveTerms(field: ImageField, batch: Batch, options: Objecti
   const { x0, z, eps, r, t, y } = batch;
   const zT = latentAt(z, eps, t);
   const v = velocity(z, eps);
-  const { along = v, offDiagonal = zT.shape[0], correctionLimit = Infinity, observe = (images) => images } = options;
-  const { F: images, dFdt } = fieldAlongTrajectory(field, zT, along, r, y, offDiagonal);
-  const F = observe(images);
-  return { ...batch, zT, v, F, dFdt, residual: residualOf(F, x0, dFdt, r, t), xHat: reconstructionPrediction(F, dFdt, r, t, correctionLimit) };
+  const { along = v, offDiagonal = zT.shape[0], correctionLimit = Infinity, endTarget, observe = (images) => images } = options;
+  const alongTrajectory = fieldAlongTrajectory(field, zT, along, r, y, offDiagonal, endTarget?.shape[0]);
+  const F = observe(alongTrajectory.F);
+  const dFdt = endTarget ? withSecants(alongTrajectory.dFdt, F, endTarget, t) : alongTrajectory.dFdt;
+  return { ...batch, zT, v, F, dFdt, residual: residualOf(F, x0, dFdt, r, t), xHat: reconstructionPrediction(F, dFdt, r, t, correctionLimit), endTarget };
+}
+
+/** Puts (sg(F) - target) / t in place of dF/dt in the first samples: t R is then what F misses of the target. */
+function withSecants(dFdt: tf.Tensor4D, F: tf.Tensor4D, target: tf.Tensor4D, t: tf.Tensor1D): tf.Tensor4D {
+  const count = target.shape[0];
+  const secant = tf.div<tf.Tensor4D>(tf.sub(stopGradient(tf.slice(F, 0, count)), target), perSample(tf.slice(t, 0, count)));
+  return count === dFdt.shape[0] ? secant : tf.concat([secant, tf.slice(dFdt, count)], 0);
 }

@@ -3,6 +3,7 @@ import { generateImages, methodResources } from "./baselines";
 import { restoreCheckpoint, saveCheckpoint, startFromModel } from "./checkpoint";
 import { LATENT_SHARDS, resolveConfig, resolvedTimeShift, type TrainConfig } from "./config";
 import { epochBatches, imagesToPixels } from "./data";
+import { EARLIER_SHARE } from "./consistency";
 import { createDiagnosticsWindow, createProbe, type Diagnostics, type DiagnosticsWindow, type Probe } from "./diagnostics";
 import { copyOfValues, updateToWeight } from "./diagnostics/update-ratio";
 import { tf } from "./engine/tf";
@@ -255,6 +256,8 @@ function stepInputs(config: TrainConfig, state: Pick<TrainingState, "step" | "cr
   const [r, t] = [joined("r"), joined("t")];
   // Not the network's imageSize, which is the latent's for a method whose network ends in latents.
   const side = Math.sqrt(images.length / batchSize / 3);
+  // Drawn only where they count, so that the other trainings keep their streams.
+  const shareOfT = config.endTarget === "consistency" ? streams.times.uniform(batchSize).map((u) => EARLIER_SHARE.least + (EARLIER_SHARE.most - EARLIER_SHARE.least) * u) : undefined;
   const tensors: StepInputs = {
     x0: tf.tensor4d(images, [batchSize, side, side, 3]),
     y: tf.tensor1d(labels, "int32"),
@@ -262,6 +265,7 @@ function stepInputs(config: TrainConfig, state: Pick<TrainingState, "step" | "cr
     eps: tf.tensor4d(streams.noise.normal(latents.length), latentShape),
     r: tf.tensor1d(r),
     t: tf.tensor1d(t),
+    earlier: tf.tensor1d(shareOfT ? t.map((time, index) => time * shareOfT[index]) : t),
     learningRate: tf.scalar(config.learningRate * share),
     matrixLearningRate: tf.scalar(config.matrixLearningRate * share),
     stepCount: tf.scalar(state.step + 1),

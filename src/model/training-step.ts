@@ -1,5 +1,6 @@
 import { methodNamed } from "./baselines";
 import type { TrainConfig } from "./config";
+import { consistencyTarget } from "./consistency";
 import { critic, translate, type Scores } from "./critic";
 import { featureCritic } from "./critic-features";
 import { compile, type Compiled, type CompileOptions, type StaticArguments } from "./engine/compile";
@@ -24,6 +25,8 @@ export interface StepInputs extends Batch, Record<string, tf.Tensor> {
   emaDecay: tf.Scalar;
   /** Share of its weight at which each active loss counts, in their order: an input, so that a ramp needs no new program. */
   lossShares: tf.Tensor1D;
+  /** Times [B] at which the consistency target is taken, above 0 and at most t; unused where the configuration's endTarget is another. */
+  earlier: tf.Tensor1D;
 }
 
 /** What the critic needs besides, in steps in which it takes part. */
@@ -102,13 +105,16 @@ interface PartOptions extends FrozenParts {
 }
 
 /** Gradients of the weighted losses on one part of the batch; metrics and what the critic is to see are kept, and the caller's to dispose of. */
-function partGradients(config: TrainConfig, state: TrainingState, part: Batch, options: PartOptions): { gradients: Record<string, tf.Tensor>; metrics: Record<string, tf.Tensor>; pictures: CriticPictures } {
+function partGradients(config: TrainConfig, state: TrainingState, part: BatchPart, options: PartOptions): { gradients: Record<string, tf.Tensor>; metrics: Record<string, tf.Tensor>; pictures: CriticPictures } {
   const { parameters } = state.variables;
   const field: ImageField = (zT, r, y) => network(state.network, parameters, zT, r, y);
   const method = methodNamed(config.method);
-  const along = options.reference && marginalVelocity(latentAt(part.z, part.eps, part.t), part.t, part.y, options.reference);
+  const zT = latentAt(part.z, part.eps, part.t);
+  const along = options.reference && marginalVelocity(zT, part.t, part.y, options.reference);
   const derivative = method.derivative?.(field, part, options.offDiagonal);
   const atEnd = <T extends tf.Tensor>(tensor: T): T => tf.slice(tensor, 0, options.atEnd);
+  const average: ImageField = (latents, r, y) => network(state.network, state.variables.average, latents, r, y);
+  const endTarget = config.endTarget === "consistency" && options.atEnd > 0 ? consistencyTarget(average, atEnd(zT), atEnd(part.t), atEnd(part.earlier), atEnd(part.y), options.reference!) : undefined;
   const metrics: Record<string, tf.Tensor> = {};
   const note = (name: string, value: tf.Tensor): void => void (metrics[name] = tf.keep(stopGradient(value)));
   const { on } = adversarialVariant(adversarialName(config) ?? "adversarial");
@@ -116,7 +122,7 @@ function partGradients(config: TrainConfig, state: TrainingState, part: Batch, o
   const observe = config.diagnosticsEvery === 0 ? undefined : (F: tf.Tensor4D): tf.Tensor4D => withObservedGradient(F, (gradient) => note(SAMPLE_OUTPUTS.gradient, pulls(gradient)));
   const { grads } = tf.variableGrads(() => {
     const offDiagonal = derivative ? 0 : options.offDiagonal;
-    const objective = method.terms && derivative ? method.terms(field, part, derivative) : objectiveTerms(field, part, { along, offDiagonal, correctionLimit: config.correctionLimit, observe });
+    const objective = method.terms && derivative ? method.terms(field, part, derivative) : objectiveTerms(field, part, { along, offDiagonal, correctionLimit: config.correctionLimit, endTarget, observe });
     const terms: Terms = {
       ...objective,
       correctionLimit: config.correctionLimit,
@@ -227,10 +233,12 @@ function missing(what: string, cure: string): () => never {
   };
 }
 
+type BatchPart = Batch & Pick<StepInputs, "earlier">;
+
 /** Cuts a batch into equal parts of consecutive samples. */
-function splitBatch({ x0, z, eps, r, t, y }: Batch, parts: number): Batch[] {
-  if (parts === 1) return [{ x0, z, eps, r, t, y }];
+function splitBatch({ x0, z, eps, r, t, y, earlier }: BatchPart, parts: number): BatchPart[] {
+  if (parts === 1) return [{ x0, z, eps, r, t, y, earlier }];
   const cut = <T extends tf.Tensor>(tensor: T): T[] => tf.split(tensor, parts, 0) as T[];
-  const [images, latents, noises, starts, ends, labels] = [cut(x0), cut(z), cut(eps), cut(r), cut(t), cut(y)];
-  return images.map((image, index) => ({ x0: image, z: latents[index], eps: noises[index], r: starts[index], t: ends[index], y: labels[index] }));
+  const [images, latents, noises, starts, ends, labels, earlierTimes] = [cut(x0), cut(z), cut(eps), cut(r), cut(t), cut(y), cut(earlier)];
+  return images.map((image, index) => ({ x0: image, z: latents[index], eps: noises[index], r: starts[index], t: ends[index], y: labels[index], earlier: earlierTimes[index] }));
 }

@@ -58,7 +58,7 @@ describe("what a step tells of each sample", () => {
     const [r, t] = [[0.2, 0.5, 0.1, 0.05], [0.6, 0.5, 0.8, 0.05]];
     const inputs: StepInputs = {
       x0: draw([4, 16, 16, 3]), y: tf.tensor1d([0, 1, 1, 0], "int32"), z: draw([4, 4, 4, 2]), eps: draw([4, 4, 4, 2]), r: tf.tensor1d(r), t: tf.tensor1d(t),
-      learningRate: tf.scalar(0), matrixLearningRate: tf.scalar(0), stepCount: tf.scalar(1), emaDecay: tf.scalar(0.5), lossShares: tf.tensor1d([1, 0.5]),
+      learningRate: tf.scalar(0), matrixLearningRate: tf.scalar(0), stepCount: tf.scalar(1), emaDecay: tf.scalar(0.5), lossShares: tf.tensor1d([1, 0.5]), earlier: tf.tensor1d(t),
     };
     // At the start F = 0 and dF/dt = 0: R = -r / t^2 x0, and every gradient has a closed form.
     const outputs = trainingStep(config, state)(inputs, { atEnd: 0, offDiagonal: 1, active: "pixel-paper,pixel", critic: false });

@@ -2,7 +2,7 @@ import { tf } from "../engine/tf";
 import { balanced } from "./balance";
 import { huber } from "./distances";
 import { GATES, type GateName } from "./gates";
-import type { Loss } from "./index";
+import type { FeatureLevels, Loss } from "./index";
 
 export interface PerceptualLossOptions {
   /** Where Huber's distance turns linear, in units of a feature's own spread. */
@@ -33,15 +33,32 @@ export function perceptualLoss(options: Partial<PerceptualLossOptions> = {}): Lo
     const count = samples > 0 ? Math.min(samples, batch) : batch;
     const part = <T extends tf.Tensor>(tensor: T): T => (count === batch ? tensor : tf.slice(tensor, on === "xHat" ? batch - count : 0, count));
     const counts = GATES[gate](part(r), part(t), gateLimit ?? correctionLimit); // [B]
-    const target = features(part(x0));
-    const spread = target.map((level) => tf.sqrt(tf.add(tf.moments(level).variance, 1e-6)));
-    return balanced(part(images), batch, [counts, ...target, ...spread], (pictures, [counted, ...rest]) => {
-      const levels = features(pictures).map((level, index) => {
-        const [wanted, scale] = [rest[index], rest[target.length + index]];
-        const perImage = tf.mean(huber(tf.div(tf.sub(level, wanted), scale), huberDelta), [1, 2, 3]); // [B]
-        return tf.mean(tf.mul(perImage, counted));
-      });
-      return tf.div(tf.addN(levels), levels.length) as tf.Scalar;
-    });
+    return featureDistance(features, part(images), part(x0), counts, { batchSize: batch, huberDelta });
   };
+}
+
+/**
+ * The perceptual loss at r = 0 (ours): the same distance between the one-step images F(z_t, 0, y) and their consistency targets, which are
+ * the same picture seen from further down the trajectory, whereas x0 is another picture as soon as z_t has forgotten it.
+ * @throws Error when the training has no such targets
+ */
+export function perceptualConsistencyLoss({ huberDelta, samples }: Pick<PerceptualLossOptions, "huberDelta" | "samples"> = { huberDelta: PERCEPTUAL_LOSS_DEFAULTS.huberDelta, samples: 12 }): Loss {
+  return ({ F, endTarget, features }) => {
+    if (!endTarget) throw new Error('it compares with consistency targets: set endTarget to "consistency", and endShare above 0');
+    const count = samples > 0 ? Math.min(samples, endTarget.shape[0]) : endTarget.shape[0];
+    return featureDistance(features, tf.slice(F, 0, count), tf.slice(endTarget, 0, count), tf.ones([count]), { batchSize: F.shape[0], huberDelta });
+  };
+}
+
+/** The mean over levels and images of Huber's distance of features, balanced. @param counts 1 for each image that counts, [N] */
+function featureDistance(features: FeatureLevels, images: tf.Tensor4D, wanted: tf.Tensor4D, counts: tf.Tensor, { batchSize, huberDelta }: { batchSize: number; huberDelta: number }): tf.Scalar {
+  const target = features(wanted);
+  const spread = target.map((level) => tf.sqrt(tf.add(tf.moments(level).variance, 1e-6)));
+  return balanced(images, batchSize, [counts, ...target, ...spread], (pictures, [counted, ...rest]) => {
+    const levels = features(pictures).map((level, index) => {
+      const perImage = tf.mean(huber(tf.div(tf.sub(level, rest[index]), rest[target.length + index]), huberDelta), [1, 2, 3]); // [N]
+      return tf.mean(tf.mul(perImage, counted));
+    });
+    return tf.div(tf.addN(levels), levels.length) as tf.Scalar;
+  });
 }

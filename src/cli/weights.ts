@@ -30,7 +30,7 @@ async function listNetworks(flags: WeightsFlags): Promise<void> {
   const networks = PRETRAINED_NETWORKS.map(({ name, use, published, wanted }) => ({
     name,
     use,
-    parameterBytes: wanted && parameterBytes(wanted()),
+    parameterBytes: parameterBytes(wanted()),
     files: published.map((file) => ({ file: file.file, publishedAs: file.publishedAs, license: file.license, obtainedBy: file.obtainedBy, path: weightsPath(file), present: existsSync(weightsPath(file)) })),
   }));
   if (flags.json) {
@@ -38,7 +38,7 @@ async function listNetworks(flags: WeightsFlags): Promise<void> {
     return;
   }
   const rows = networks.flatMap(({ name, use, parameterBytes: bytes, files }) => [
-    [`${name}: ${use}${bytes === undefined ? "" : `; ${formatMegabytes(bytes)} of parameters as float32`}`],
+    [`${name}: ${use}; ${formatMegabytes(bytes)} of parameters as float32`],
     ...files.map(({ file, publishedAs, license, obtainedBy, path, present }) => [
       `  ${file}\n    from ${publishedAs}\n    licence: ${license}\n    ${present ? "is at" : obtainedBy === "setup" ? "fetched by: npx crossflow setup; belongs at" : "download it to"} ${path}`,
     ]),
@@ -53,7 +53,7 @@ async function checkFile(path: string, flags: WeightsFlags): Promise<void> {
   const candidates = await networksNamed(flags.network);
   const file = await openWeights(path);
   try {
-    const results = candidates.map((network) => ({ network: network.name, ...bestDialect(network.wanted!(), file.shapes) }));
+    const results = candidates.map((network) => ({ network: network.name, ...bestDialect(network.wanted(), file.shapes) }));
     const fitting = results.filter(({ misfit }) => fits(misfit));
     const tensors = Object.keys(file.shapes).length;
     if (fitting.length === 0) {
@@ -76,14 +76,14 @@ async function convertFile(path: string, flags: WeightsFlags): Promise<void> {
   const { convertWeights } = await import("../model/weights/load.js");
   const candidates = await networksNamed(flags.network);
   const file = await openWeights(path);
-  const fitting = candidates.filter((network) => fits(bestDialect(network.wanted!(), file.shapes).misfit));
+  const fitting = candidates.filter((network) => fits(bestDialect(network.wanted(), file.shapes).misfit));
   await file.close();
   // A file that fits none is converted for the network that was named, whose error says what is wrong.
   const chosen = fitting[0] ?? (flags.network === undefined ? undefined : candidates[0]);
   if (!chosen) throw new CommandError(`${path} holds no network's weights as they are wanted. What is wrong says: npx crossflow weights check ${path}`);
   const target = flags.out ?? `${path.replace(/(\.safetensors)?\.[^.]+$/, "")}.crossflow.safetensors`;
   await startEngine();
-  const { tensors, bytes, dialect } = await convertWeights(chosen.wanted!(), path, target);
+  const { tensors, bytes, dialect } = await convertWeights(chosen.wanted(), path, target);
   const result = { file: target, network: chosen.name, dialect, tensors, bytes };
   if (flags.json) console.log(JSON.stringify({ ok: true, ...result }, null, 2));
   else console.log(`${target}: ${chosen.name} (from ${dialect} names), ${tensors} tensors, ${formatMegabytes(bytes)}`);
@@ -93,9 +93,8 @@ async function convertFile(path: string, flags: WeightsFlags): Promise<void> {
 async function networksNamed(name: string | undefined): Promise<readonly PretrainedNetwork[]> {
   const { PRETRAINED_NETWORKS } = await import("../model/weights/networks.js");
   const { unknownNameMessage } = await import("../model/nearest-name.js");
-  const checkable = PRETRAINED_NETWORKS.filter(({ wanted }) => wanted !== undefined);
-  const chosen = name === undefined ? checkable : checkable.filter((network) => network.name === name);
-  if (chosen.length === 0) throw new CommandError(unknownNameMessage("network", name ?? "", checkable.map((network) => network.name)), EXIT.usage);
+  const chosen = name === undefined ? PRETRAINED_NETWORKS : PRETRAINED_NETWORKS.filter((network) => network.name === name);
+  if (chosen.length === 0) throw new CommandError(unknownNameMessage("network", name ?? "", PRETRAINED_NETWORKS.map((network) => network.name)), EXIT.usage);
   return chosen;
 }
 

@@ -7,6 +7,7 @@ export { progressBar, progressBundle, type ProgressBar, type ProgressBarOptions 
 export { watchTraining, type TrainingWatch, type WatchTrainingOptions } from "./watch-training";
 export { alarmBundle, diagnosticsFigures, regionFigure, showDiagnostics, type RegionMapName } from "./training-diagnostics";
 export { showTable, table, type TableOptions, type TableRow, type TableValue } from "./table";
+export { comparisonCurves, comparisonSamples, forestPlot, showComparison, type ComparisonSamplesOptions } from "./comparison";
 export { modelSummary, showModelSummary, type ModelSummaryOptions } from "./model-summary";
 export { imageGrid, imageGridBundle, showImageGrid, type ImageBytes, type ImageGridOptions, type Images } from "./image-grid";
 export { escapeHtml } from "./html";

@@ -1,3 +1,4 @@
+import { METHOD_NAMES, METHOD_SETTINGS, type MethodName } from "./baselines/settings";
 import { DATASET_NAMES, type DatasetConfig } from "./data/load";
 import { timeShiftFor, type TimeOptions } from "./trajectory";
 import { nearestNames } from "./nearest-name";
@@ -50,6 +51,8 @@ export interface TrainConfig extends TimeOptions, TimeSamplerOptions {
   imageSize: number;
   /** Training images; 0 for all there are (24,000 avatars). */
   trainCount: number;
+  /** What is trained: "crossflow", or one of its baselines: "latent-flow", "latent-meanflow", "pixel-meanflow", "gan", "decoder". */
+  method: string;
   /** The network's size: tiny, small, B, L or XL. */
   preset: string;
   /** File of a trained model (model.safetensors) whose weights a training starts from, and its averages; none where empty. */
@@ -180,6 +183,7 @@ export const TRAIN_OPTIONS: { [Key in keyof TrainConfig]: Option<TrainConfig[Key
   horizontalFlip: { default: false, unit: "", expected: "true or false", valid: (given) => typeof given === "boolean" },
   imageSize: { default: 32, unit: "pixels", expected: "a power of two from 16", valid: (size) => Number.isInteger(Math.log2(size)) && size >= 16 },
   trainCount: count(0, "images", 0),
+  method: oneOf<string>("crossflow", METHOD_NAMES),
   preset: oneOf<string>("tiny", Object.keys(PRESETS)),
   initialModel: text("", "a file"),
   encoder: oneOf<string>("small", ["small", "sd-vae", "sd-vae-ema", "va-vae"]),
@@ -243,7 +247,7 @@ export const PAPER_SETTINGS: Partial<TrainConfig> = { losses: { "pixel-paper": 1
  */
 export function resolveConfig(given: Partial<TrainConfig> = {}): TrainConfig {
   const defaults = Object.fromEntries(Object.entries(TRAIN_OPTIONS).map(([key, option]) => [key, option.default]));
-  const config = { ...defaults, ...given } as TrainConfig;
+  const config = { ...defaults, ...METHOD_SETTINGS[given.method as MethodName], ...given } as TrainConfig;
   const faults: string[] = [];
   for (const [key, value] of Object.entries(config)) {
     const option = TRAIN_OPTIONS[key as keyof TrainConfig] as Option<unknown> | undefined;

@@ -27,6 +27,8 @@ export interface NetworkConfig {
   head: "linear" | "convolution";
   /** Channels of the convolutional head at twice the latent's resolution, halved at each further doubling. */
   headChannels: number;
+  /** Channels of the linear head's output; 3, an image's, where it is not given. */
+  outputChannels?: number;
 }
 
 const TIME_FEATURES = 64;
@@ -88,8 +90,9 @@ export function parameterShapes(config: NetworkConfig): Record<string, Parameter
   }
   scale("finalNorm", width);
   if (config.head === "linear") {
-    dense("head", width, 3 * (config.imageSize / tokenSide(config)) ** 2, "zeros");
-    bias("head", 3 * (config.imageSize / tokenSide(config)) ** 2);
+    const outputs = (config.outputChannels ?? 3) * (config.imageSize / tokenSide(config)) ** 2;
+    dense("head", width, outputs, "zeros");
+    bias("head", outputs);
   } else {
     const channels = headChannels(config);
     const conv = (name: string, from: number, to: number, size = 3, start: number | "zeros" = (size * size * from) ** -0.5): void => {

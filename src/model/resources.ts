@@ -83,11 +83,13 @@ export async function loadResources(config: TrainConfig, options: ResourceOption
 export interface TrainingResources extends Pick<Resources, "network" | "perceptual" | "critic"> {
   rows: TrainingRows;
   encoderFingerprint: string;
+  /** Makes images of latents, for grids of the methods that end in latents; shards come without it. */
+  encoder?: Pick<Encoder, "decode">;
 }
 
 /** The resources of a data set in memory as a training reads them; they share the tensors. */
 export function trainingResources({ train, latents, encoder, network, perceptual, critic }: Resources): TrainingResources {
-  return { rows: rowsInMemory(train, latents), encoderFingerprint: encoder.fingerprint, network, perceptual, critic };
+  return { rows: rowsInMemory(train, latents), encoderFingerprint: encoder.fingerprint, encoder, network, perceptual, critic };
 }
 
 /**

@@ -18,6 +18,9 @@ export interface SampleOptions {
   onProgress?: ProgressListener;
 }
 
+/** Baselines whose network is no F(eps, 0, y). */
+const OTHER_SAMPLING: readonly string[] = ["latent-flow", "latent-meanflow", "pixel-meanflow"];
+
 /** One-step sampling as the method has it: r = 0. */
 export const SAMPLE_DEFAULTS = { seed: 0, r: 0, batchSize: 64, compile: true };
 
@@ -30,6 +33,8 @@ export const SAMPLE_DEFAULTS = { seed: 0, r: 0, batchSize: 64, compile: true };
 export function sample(model: Model, labels: ArrayLike<number>, options: SampleOptions = {}): tf.Tensor4D {
   const settings = { ...SAMPLE_DEFAULTS, ...options };
   const { latentSize, latentChannels, classes } = model.network;
+  const { method = "crossflow" } = (model.provenance.config ?? {}) as { method?: string };
+  if (OTHER_SAMPLING.includes(method)) throw new Error(`this model was trained by the method "${method}", which is sampled otherwise: use generateImages()`);
   for (const label of Array.from(labels)) if (!Number.isInteger(label) || label < 0 || label > classes) throw new RangeError(`label ${label} is no class of this model: 0 to ${classes - 1}, or ${classes} for no class`);
   return tf.tidy(() => {
     const shape: [number, number, number, number] = [labels.length, latentSize, latentSize, latentChannels];

@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { generateImages, methodResources } from "./baselines";
 import { restoreCheckpoint, saveCheckpoint, startFromModel } from "./checkpoint";
 import { LATENT_SHARDS, resolveConfig, resolvedTimeShift, type TrainConfig } from "./config";
 import { epochBatches, imagesToPixels } from "./data";
@@ -17,7 +18,6 @@ import { createProgress, type ProgressListener } from "./progress";
 import { randomStream, type RandomStream } from "./random";
 import { loadTrainingResources, trainingResources, type Resources, type TrainingResources } from "./resources";
 import { appendMetrics, findRun, openRun, readDiagnostics, type ExistingRun } from "./run";
-import { sample } from "./sampler";
 import { lossShareAt } from "./schedules";
 import { adversarialName, createTrainingState, disposeTrainingState, type StreamName, type TrainingState } from "./training-state";
 import { batchesAhead, type BatchesAhead, type Rows, type TrainingRows } from "./training-rows";
@@ -90,7 +90,7 @@ export async function* train(given: Partial<TrainConfig>, options: TrainOptions 
   const found = findRun(config, options.existing ?? "fail", options.runsFolder);
   const { run, checkpoint } = found;
   const loaded = options.resources ? undefined : await loadTrainingResources(config, { onProgress: options.onProgress, signal });
-  const resources = loaded ? loaded.resources : trainingResources(options.resources!);
+  const resources = methodResources(config.method, loaded ? loaded.resources : trainingResources(options.resources!));
   const { rows } = resources;
   const state = createTrainingState(config, resources.network, adversarial === undefined ? undefined : resources.critic);
   const order = epochBatches(rows, { batchSize: config.batchSize, stream: randomStream(config.seed, "data order"), horizontalFlip: config.horizontalFlip });
@@ -254,10 +254,12 @@ function stepInputs(config: TrainConfig, state: Pick<TrainingState, "step" | "cr
   const joined = (key: "r" | "t"): Float32Array => Float32Array.from(times.flatMap((part) => Array.from(part[key])));
   const share = learningRateAt(state.step, { warmupSteps: config.warmupSteps, steps: config.steps, finalShare: config.finalRateShare }) * rateScale;
   const [r, t] = [joined("r"), joined("t")];
+  // Not the network's imageSize, which is the latent's for a method whose network ends in latents.
+  const side = Math.sqrt(images.length / batchSize / 3);
   // Drawn only where they count, so that the other trainings keep their streams.
   const shareOfT = config.endTarget === "consistency" ? streams.times.uniform(batchSize).map((u) => EARLIER_SHARE.least + (EARLIER_SHARE.most - EARLIER_SHARE.least) * u) : undefined;
   const tensors: StepInputs = {
-    x0: tf.tensor4d(images, [batchSize, imageSize, imageSize, 3]),
+    x0: tf.tensor4d(images, [batchSize, side, side, 3]),
     y: tf.tensor1d(labels, "int32"),
     z: tf.tensor4d(latents, latentShape),
     eps: tf.tensor4d(streams.noise.normal(latents.length), latentShape),
@@ -315,10 +317,11 @@ function averagedModel(config: TrainConfig, state: TrainingState, resources: Tra
 }
 
 async function sampleGrid(config: TrainConfig, state: TrainingState, resources: TrainingResources, perClass: number): Promise<NonNullable<StepEvent["samples"]>> {
-  const { classes, imageSize } = state.network;
+  const { classes } = state.network;
   const labels = Array.from({ length: classes * perClass }, (_, index) => index % classes);
   // The weights change between grids and a grid is one batch: a graph of its own would not pay.
-  const images = sample(averagedModel(config, state, resources, 0), labels, { seed: config.seed, compile: false });
+  const images = generateImages(averagedModel(config, state, resources, 0), labels, { seed: config.seed, encoder: resources.encoder, compile: false });
+  const imageSize = images.shape[1];
   const pixels = await imagesToPixels(images);
   images.dispose();
   return { pixels, count: labels.length, imageSize, labels };

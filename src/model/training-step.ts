@@ -1,3 +1,4 @@
+import { methodNamed } from "./baselines";
 import type { TrainConfig } from "./config";
 import { consistencyTarget } from "./consistency";
 import { critic, translate, type Scores } from "./critic";
@@ -107,8 +108,10 @@ interface PartOptions extends FrozenParts {
 function partGradients(config: TrainConfig, state: TrainingState, part: BatchPart, options: PartOptions): { gradients: Record<string, tf.Tensor>; metrics: Record<string, tf.Tensor>; pictures: CriticPictures } {
   const { parameters } = state.variables;
   const field: ImageField = (zT, r, y) => network(state.network, parameters, zT, r, y);
+  const method = methodNamed(config.method);
   const zT = latentAt(part.z, part.eps, part.t);
   const along = options.reference && marginalVelocity(zT, part.t, part.y, options.reference);
+  const derivative = method.derivative?.(field, part, options.offDiagonal);
   const atEnd = <T extends tf.Tensor>(tensor: T): T => tf.slice(tensor, 0, options.atEnd);
   const average: ImageField = (latents, r, y) => network(state.network, state.variables.average, latents, r, y);
   const endTarget = config.endTarget === "consistency" && options.atEnd > 0 ? consistencyTarget(average, atEnd(zT), atEnd(part.t), atEnd(part.earlier), atEnd(part.y), options.reference!) : undefined;
@@ -118,7 +121,8 @@ function partGradients(config: TrainConfig, state: TrainingState, part: BatchPar
   let pictures: CriticPictures | undefined;
   const observe = config.diagnosticsEvery === 0 ? undefined : (F: tf.Tensor4D): tf.Tensor4D => withObservedGradient(F, (gradient) => note(SAMPLE_OUTPUTS.gradient, pulls(gradient)));
   const { grads } = tf.variableGrads(() => {
-    const objective = objectiveTerms(field, part, { along, offDiagonal: options.offDiagonal, correctionLimit: config.correctionLimit, endTarget, observe });
+    const offDiagonal = derivative ? 0 : options.offDiagonal;
+    const objective = method.terms && derivative ? method.terms(field, part, derivative) : objectiveTerms(field, part, { along, offDiagonal, correctionLimit: config.correctionLimit, endTarget, observe });
     const terms: Terms = {
       ...objective,
       correctionLimit: config.correctionLimit,

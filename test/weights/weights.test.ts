@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { tf } from "../../src/model/engine/tf";
+import { EFFICIENTNET_LITE_WEIGHTS, efficientNetLiteParameters } from "../../src/model/features/efficientnet-lite";
 import { lpipsHeadWeights, vgg16Weights } from "../../src/model/features/lpips";
 import { projectRoot } from "../../src/model/files";
 import { readSafetensors, writeSafetensors, type SafetensorsTensor } from "../../src/model/safetensors";
@@ -117,6 +118,16 @@ test("crossflow weights list, check and convert", async () => {
   assert.match(listed.stdout, /inception-fid: FID.*\n.*pt_inception-2015-12-05-6726825d\.pth\n.*from https:.*\n.*licence: Apache/);
   const networks = JSON.parse(runCli(["weights", "list", "--json"]).stdout).networks as { name: string; parameterBytes?: number }[];
   assert.equal(networks.find(({ name }) => name === "sd-vae")?.parameterBytes, 4 * 83_653_863);
+
+  const lite = findWeights(EFFICIENTNET_LITE_WEIGHTS.lite0);
+  assert.deepEqual(JSON.parse(runCli(["weights", "check", lite, "--json"]).stdout).fits, [{ network: "efficientnet-lite0", dialect: "PyTorch" }]);
+  const other = runCli(["weights", "check", lite, "--network", "efficientnet-lite2"]);
+  assert.match(other.stderr, /Nearest is efficientnet-lite2 \(as PyTorch names it\): \d+ missing .*; \d+ of another shape \(/);
+  const own = join(folder, "lite0.safetensors");
+  assert.equal(runCli(["weights", "convert", lite, "--out", own]).code, 0);
+  const [fromPublished, fromConverted] = [efficientNetLiteParameters("lite0"), efficientNetLiteParameters("lite0", own)];
+  for (const [name, tensor] of Object.entries(fromPublished)) assert.deepEqual(fromConverted[name].dataSync(), tensor.dataSync(), name);
+  tf.dispose([fromPublished, fromConverted]);
 
   const heads = lpipsHeadWeights();
   const tensors = Object.entries(seededFile(heads).shapes).map(([name, shape]): [string, SafetensorsTensor] => [name, { dtype: "F32", shape: [...shape], data: seededTensor(name, shape) }]);

@@ -11,6 +11,9 @@ export interface LineTrace {
   text?: string[];
   line?: { color: string; dash: "solid" | "dash" | "dot" | "dashdot"; width: number };
   marker?: { color: string; symbol: "circle" | "square" | "diamond" | "triangle-up"; size: number; opacity?: number };
+  /** Fills the band between this line and the one before it. */
+  fill?: "tonexty";
+  fillcolor?: string;
   showlegend: boolean;
 }
 
@@ -47,6 +50,12 @@ export interface FigureAxis {
   /** Fixed limits; of a log axis, their decimal logarithms. */
   range?: [number, number];
   autorange?: "reversed";
+  /** Words in place of numbers, at whole positions. */
+  tickmode?: "array";
+  tickvals?: number[];
+  ticktext?: string[];
+  /** Makes room for long words. */
+  automargin?: true;
 }
 
 /**

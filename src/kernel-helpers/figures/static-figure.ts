@@ -63,7 +63,7 @@ function chartOption({ data, layout }: Figure): EChartsOption {
   const bars = data.filter((trace) => trace.type === "bar");
   const isHistogram = bars.some(({ width }) => width);
   const hasLines = data.some((trace) => trace.type === "scatter" && trace.mode !== "markers");
-  const names = data.flatMap((trace) => (trace.type === "heatmap" ? [] : [trace.name]));
+  const names = data.flatMap((trace) => (trace.type === "heatmap" || !trace.showlegend ? [] : [trace.name]));
   const markWidth = hasLines ? 36 : 12;
   const legendMargin = 20;
   const extraRows = layout.showlegend ? legendRows(names, markWidth, layout.font.size, layout.width - 2 * legendMargin) - 1 : 0;
@@ -73,11 +73,13 @@ function chartOption({ data, layout }: Figure): EChartsOption {
     textStyle: { fontFamily: layout.font.family, fontSize: layout.font.size },
     title: { text: layout.title.text, left: "center", top: 4, textStyle: { fontSize: layout.title.font?.size ?? 16, fontWeight: "normal" } },
     legend: layout.showlegend ? { top: legendTop, left: "center", width: layout.width - 2 * legendMargin, itemWidth: markWidth, itemGap: legendGap, textStyle: { fontSize: layout.font.size }, data: names } : { show: false },
-    grid: { left: 72, right: heatMap ? 110 : 28, top: layout.showlegend ? 70 + extraRows * legendRowHeight : 44, bottom: 58 },
+    grid: { left: wordsWidth(layout.yaxis) ?? 72, right: heatMap ? 110 : 28, top: layout.showlegend ? 70 + extraRows * legendRowHeight : 44, bottom: 58 },
     xAxis: axisOption(layout.xaxis, { categories: heatMap?.x ?? (isHistogram ? undefined : bars[0]?.x), nameGap: 32 }),
-    yAxis: axisOption(layout.yaxis, { categories: heatMap?.y, nameGap: 52, fromZero: bars.length > 0 }),
+    yAxis: axisOption(layout.yaxis, { categories: heatMap?.y, nameGap: (wordsWidth(layout.yaxis) ?? 72) - 20, fromZero: bars.length > 0 }),
     ...(heatMap && { visualMap: colourScale(heatMap) }),
-    series: data.flatMap((trace): SeriesOption[] => {
+    series: data.flatMap((trace, index): SeriesOption[] => {
+      const before = data[index - 1];
+      if (trace.type === "scatter" && trace.fill && before?.type === "scatter") return [bandSeries(before, trace), pointSeries(trace)];
       if (trace.type === "scatter") return [pointSeries(trace)];
       if (trace.type === "heatmap") return [cellSeries(trace)];
       return barSeries(trace, bars.indexOf(trace), bars.length);
@@ -106,6 +108,10 @@ function axisOption(axis: FigureAxis, { categories, nameGap, fromZero = false }:
     return { ...common, type: "category", data: categories.map(String), axisLabel: { interval } };
   }
   const [min, max] = axis.range ?? [];
+  if (axis.tickvals && axis.ticktext) {
+    const words = new Map(axis.tickvals.map((value, index) => [value, axis.ticktext![index]]));
+    return { ...common, type: "value", min, max, interval: 1, axisLabel: { formatter: (value: number) => words.get(value) ?? "" }, splitLine: { show: false }, axisLine: { onZero: false } };
+  }
   if (axis.type === "log") return { ...common, type: "log", axisLabel: { formatter: shortNumber }, ...(axis.range && { min: 10 ** axis.range[0], max: 10 ** axis.range[1] }) };
   return { ...common, type: "value", scale: !fromZero, min, max, axisLine: { onZero: false } };
 }
@@ -126,6 +132,20 @@ function pointSeries({ name, mode, x, y, line, marker }: LineTrace): SeriesOptio
     lineStyle: { color: line?.color, width: line?.width, type: dashes[line?.dash ?? "solid"] },
     itemStyle: { color: line?.color },
   };
+}
+
+/** The filled band between two lines of equal x. */
+function bandSeries(lower: LineTrace, upper: LineTrace): SeriesOption {
+  const corners = [...lower.x.map((x, index) => [x, lower.y[index]]), ...upper.x.map((x, index) => [x, upper.y[index]]).reverse()].filter((corner): corner is [number, number] => corner.every((value) => value !== null));
+  return {
+    type: "custom", name: `${upper.name} band`, data: [[corners[0]?.[0] ?? 0, corners[0]?.[1] ?? 0]], silent: true, clip: true,
+    renderItem: (_, api) => ({ type: "polygon", shape: { points: corners.map((corner) => api.coord(corner) as [number, number]) }, style: { fill: upper.fillcolor } }),
+  };
+}
+
+/** Pixels that an axis's words take; undefined where it has numbers. */
+function wordsWidth({ ticktext }: FigureAxis): number | undefined {
+  return ticktext && 40 + 7.2 * Math.max(...ticktext.map((word) => word.length));
 }
 
 function cellSeries({ z }: HeatMapTrace): SeriesOption {

@@ -1,6 +1,6 @@
 import type { TrainConfig } from "../config";
-import type { tf } from "../engine/tf";
-import { evaluateImages, generatedBatches, loadEvaluationNetworks, networksOfLosses, type EvaluationNetworks } from "../metrics";
+import { tf } from "../engine/tf";
+import { collectFeatures, datasetFeatures, featureTensor, frechetDistance, generatedBatches, isIndependent, kernelDistance, loadEvaluationNetworks, networksOfLosses, type EvaluationNetworks } from "../metrics";
 import type { ProgressListener } from "../progress";
 import type { Resources } from "../resources";
 
@@ -32,9 +32,22 @@ export function createDefaultMeasure(): { measure: Measure; dispose(): void } {
     if (!networks.has(key)) networks.set(key, await loadEvaluationNetworks({ train, test }, { signal, onProgress }));
     // The noise is another for each seed of the training, and the same for all variants of that seed.
     const images = generatedBatches(generate, test, { count: samples, seed: config.seed * 1_000_003 });
-    const result = await evaluateImages(images, test, networks.get(key)!, { count: samples, frechetResamples: 0, lossNetworks: networksOfLosses(config), signal, onProgress });
-    const distances: Record<string, number> = result.independent ? { frechetDistance: result.frechetDistance, kernelDistance: result.kernelDistance } : {};
-    return { classAccuracy: result.classAccuracy!.value, ...distances };
+    const { features, judge } = networks.get(key)!;
+    const real = await datasetFeatures(test, features, { signal, onProgress });
+    let hits = 0;
+    const visit = (batch: tf.Tensor4D, labels: tf.Tensor1D): void => {
+      hits += tf.tidy(() => tf.sum(tf.equal(judge.logits(batch).argMax(1), labels)).dataSync()[0]);
+    };
+    const generated = await collectFeatures(images, features, samples, { visit: async (batch, labels) => visit(batch, labels), label: "measuring images", signal, onProgress });
+    const values: Record<string, number> = { classAccuracy: hits / samples };
+    if (!isIndependent(features.name, networksOfLosses(config))) return values;
+    const tensors = [featureTensor(generated), featureTensor(real)] as const;
+    try {
+      const kernel = await kernelDistance(...tensors);
+      return { ...values, frechetDistance: frechetDistance(generated.statistics, real.statistics), kernelDistance: kernel.value };
+    } finally {
+      tf.dispose([...tensors]);
+    }
   };
   const dispose = (): void => {
     networks.forEach(({ features, judge }) => {

@@ -1,7 +1,7 @@
 import { networkConfig, type TrainConfig } from "../config";
-import type { FeatureNetwork } from "../features/feature-network";
-import { loadFeatureNetwork, type FeatureNetworkName } from "../features/load";
-import { disposeResources, loadResources, type ResourceOptions, type Resources } from "../resources";
+import { disposeResources, loadLossNetworks, loadResources, type ResourceOptions, type Resources } from "../resources";
+
+type LossNetworks = Pick<Resources, "perceptual" | "critic">;
 
 /** Gives each training what it stands on, and loads data, encoder, latents and feature networks once for all that share them. */
 export interface ResourcePool {
@@ -13,12 +13,13 @@ export interface ResourcePool {
 /** @param options of loadResources() */
 export function createResourcePool(options: ResourceOptions = {}): ResourcePool {
   const loaded = new Map<string, Resources>();
-  const networks = new Map<string, FeatureNetwork>();
-  const perceptualOf = async ({ losses, perceptualNetwork, perceptualSize }: TrainConfig): Promise<FeatureNetwork | undefined> => {
-    if (!((losses.perceptual ?? 0) > 0)) return undefined;
-    const key = `${perceptualNetwork} ${perceptualSize}`;
-    if (!networks.has(key)) networks.set(key, await loadFeatureNetwork(perceptualNetwork as FeatureNetworkName, { inputSize: perceptualSize }));
-    return networks.get(key);
+  const networks = new Map<string, LossNetworks>();
+  const networksOf = async (config: TrainConfig): Promise<LossNetworks> => {
+    const { losses, perceptualNetwork, perceptualSize, criticNetwork, criticSize } = config;
+    const kinds = Object.keys(losses).filter((name) => losses[name] > 0).map((name) => name.split("-")[0]);
+    const key = JSON.stringify([kinds.includes("perceptual"), perceptualNetwork, perceptualSize, kinds.includes("adversarial"), criticNetwork, criticSize]);
+    if (!networks.has(key)) networks.set(key, await loadLossNetworks(config));
+    return networks.get(key)!;
   };
   return {
     async get(config) {
@@ -29,11 +30,14 @@ export function createResourcePool(options: ResourceOptions = {}): ResourcePool 
       const shared = loaded.get(key)!;
       const { latentSize, latentChannels } = shared.encoder;
       const network = networkConfig(config.preset, { imageSize, latentSize, latentChannels, classes: shared.train.classes.length });
-      return { ...shared, network, perceptual: await perceptualOf(config) };
+      return { ...shared, network, ...(await networksOf(config)) };
     },
     dispose() {
       loaded.forEach(disposeResources);
-      networks.forEach((network) => network.dispose());
+      networks.forEach(({ perceptual, critic }) => {
+        perceptual?.dispose();
+        critic?.dispose();
+      });
       loaded.clear();
       networks.clear();
     },

@@ -1,11 +1,11 @@
 import { existsSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
+import { generateImages } from "../baselines";
 import { disposeModel, loadModel } from "../model";
 import type { ProgressListener } from "../progress";
 import type { Resources } from "../resources";
 import { readMetrics, runPaths } from "../run";
-import { sample } from "../sampler";
 import { train, type StepEvent } from "../trainer";
 import type { Measure } from "./measure";
 import type { Job } from "./plan";
@@ -42,7 +42,7 @@ export async function runJob(job: Job, options: RunJobOptions): Promise<RunResul
     }
     const model = await loadModel(paths.modelFile);
     try {
-      const metrics = await measure({ generate: (labels, seed) => sample(model, labels, { seed }), resources, config: job.config, samples, signal, onProgress });
+      const metrics = await measure({ generate: (labels, seed) => generateImages(model, labels, { seed, encoder: resources.encoder }), resources, config: job.config, samples, signal, onProgress });
       // The weights are kept in the model; checkpoints with the optimiser's state take several times as much.
       await rm(paths.checkpoints, { recursive: true, force: true });
       return { ...result, status: "done", metrics, ...learningCurve(paths.metricsFile) };

@@ -3,9 +3,12 @@ import fs from "node:fs";
 import { tf } from "../engine/tf";
 import { convolution, parameter, type Parameters } from "../layers";
 import type { FeatureNetwork } from "./feature-network";
-import { readPytorchCheckpoint, type CheckpointTensor } from "./pytorch-checkpoint";
+import { readPytorchCheckpoint } from "./pytorch-checkpoint";
 import { relu6 } from "./relu6";
 import { resizeImages, type ResizeMethod } from "./resize";
+import { decodeSafetensors } from "../safetensors-format";
+import { requireFit } from "../weights/load";
+import type { NameMap, WantedWeights } from "../weights/name-map";
 import { findWeights, type PublishedWeights } from "../weights/published";
 
 /*
@@ -42,6 +45,10 @@ const SCALES: Record<EfficientNetLiteVariant, { width: number; depth: number }> 
 };
 
 const BATCH_NORM_EPSILON = 1e-3;
+
+/** Of every variant. */
+const STEM_CHANNELS = 32;
+const HEAD_CHANNELS = 1280;
 
 /** The published files; the set-up fetches them. */
 export const EFFICIENTNET_LITE_WEIGHTS: Record<EfficientNetLiteVariant, PublishedWeights> = {
@@ -89,18 +96,20 @@ export interface EfficientNetLiteOptions {
 /** The deepest level: the head's 1 x 1 convolution. */
 export const HEAD_LEVEL = BASE_STAGES.length + 1;
 
+/** The channels that a width of Lite0 becomes in a variant: scaled, and rounded to a multiple of 8. */
+function scaledChannels(variant: EfficientNetLiteVariant, base: number): number {
+  const scaled = base * SCALES[variant].width;
+  const rounded = Math.max(8, Math.floor((scaled + 4) / 8) * 8);
+  return rounded < 0.9 * scaled ? rounded + 8 : rounded;
+}
+
 /** Blocks by stage. Widths round to multiples of 8 and repeats round up; the first and the last stage are not repeated more. */
 function blocksOf(variant: EfficientNetLiteVariant): Block[][] {
-  const { width, depth } = SCALES[variant];
-  const channels = (base: number): number => {
-    const scaled = base * width;
-    const rounded = Math.max(8, Math.floor((scaled + 4) / 8) * 8);
-    return rounded < 0.9 * scaled ? rounded + 8 : rounded;
-  };
+  const { depth } = SCALES[variant];
   let index = 0;
-  let inputChannels = 32;
+  let inputChannels = STEM_CHANNELS;
   return BASE_STAGES.map((stage, position) => {
-    const outputChannels = channels(stage.outputChannels);
+    const outputChannels = scaledChannels(variant, stage.outputChannels);
     const fixed = position === 0 || position === BASE_STAGES.length - 1;
     const repeats = fixed ? stage.repeats : Math.ceil(stage.repeats * depth);
     return Array.from({ length: repeats }, (_, repeat) => {
@@ -179,7 +188,7 @@ export async function loadEfficientNetLite(variant: EfficientNetLiteVariant, opt
     throw new Error(`EfficientNet-Lite: embeddingLevel must be a whole number from 0 (stem) to ${HEAD_LEVEL} (head), not ${embeddingLevel}.`);
   }
   const path = findWeights(EFFICIENTNET_LITE_WEIGHTS[variant], options.path);
-  const parameters = foldBatchNorms(variant, path, readPytorchCheckpoint(path));
+  const parameters = foldBatchNorms(variant, path);
   const digest = createHash("sha256").update(fs.readFileSync(path)).digest("hex").slice(0, 16);
   const at = (images: tf.Tensor4D): tf.Tensor4D => resizeImages(images, [inputSize, inputSize], resize);
   return {
@@ -200,7 +209,7 @@ export async function loadEfficientNetLite(variant: EfficientNetLiteVariant, opt
  */
 export function efficientNetLiteParameters(variant: EfficientNetLiteVariant, path?: string): Parameters {
   const file = findWeights(EFFICIENTNET_LITE_WEIGHTS[variant], path);
-  return foldBatchNorms(variant, file, readPytorchCheckpoint(file));
+  return foldBatchNorms(variant, file);
 }
 
 /** Channels of a level: the length of its last convolution's bias. */
@@ -210,39 +219,73 @@ function channelsAt(parameters: Parameters, variant: EfficientNetLiteVariant, le
   return parameter(parameters, `${name}.bias`).size;
 }
 
+/** One convolution as published, with the batch norm after it. */
+interface PublishedConvolution {
+  /** Its name here. */
+  name: string;
+  /** Published names of the convolution and of its batch norm. */
+  source: string;
+  norm: string;
+  /** [out, in, k, k]; depthwise [c, 1, k, k] */
+  shape: readonly number[];
+}
+
+function publishedConvolutions(variant: EfficientNetLiteVariant): PublishedConvolution[] {
+  const convolutions: PublishedConvolution[] = [{ name: "stem", source: "_conv_stem", norm: "_bn0", shape: [STEM_CHANNELS, 3, 3, 3] }];
+  let channels = STEM_CHANNELS;
+  blocksOf(variant).forEach((blocks, position) => {
+    const { expansion, outputChannels: base } = BASE_STAGES[position];
+    for (const { index, kernelSize, expands } of blocks) {
+      const [from, to] = [`_blocks.${index}`, `blocks.${index}`];
+      const middle = channels * expansion;
+      if (expands) convolutions.push({ name: `${to}.expand`, source: `${from}._expand_conv`, norm: `${from}._bn0`, shape: [middle, channels, 1, 1] });
+      convolutions.push({ name: `${to}.depthwise`, source: `${from}._depthwise_conv`, norm: `${from}._bn1`, shape: [middle, 1, kernelSize, kernelSize] });
+      channels = scaledChannels(variant, base);
+      convolutions.push({ name: `${to}.project`, source: `${from}._project_conv`, norm: `${from}._bn2`, shape: [channels, middle, 1, 1] });
+    }
+  });
+  return [...convolutions, { name: "head", source: "_conv_head", norm: "_bn1", shape: [HEAD_CHANNELS, channels, 1, 1] }];
+}
+
+/** The tensors of a published file, as they are published: batch norms are folded in when the network is loaded. */
+export function efficientNetLiteWeights(variant: EfficientNetLiteVariant): WantedWeights {
+  const parameters: NameMap = {};
+  const tensor = (name: string, shape: readonly number[]): void => void (parameters[name] = { from: name, layout: "same", shape });
+  for (const { source, norm, shape } of publishedConvolutions(variant)) {
+    tensor(`${source}.weight`, shape);
+    for (const part of ["weight", "bias", "running_mean", "running_var"]) tensor(`${norm}.${part}`, [shape[0]]);
+  }
+  return { network: `efficientnet-${variant}`, dialects: [{ name: "PyTorch", parameters, ignored: /num_batches_tracked$|^_fc\./ }] };
+}
+
+/** Reads all tensors of a .pth or .safetensors file. */
+function readTensors(path: string): Record<string, { shape: readonly number[]; data: ArrayLike<unknown> }> {
+  return path.endsWith(".safetensors") ? decodeSafetensors(fs.readFileSync(path), path).tensors : readPytorchCheckpoint(path);
+}
+
 /**
  * At inference a batch norm is gamma (x - mean) / sqrt(variance + epsilon) + beta: a factor and a shift for each channel,
  * which are folded into the convolution before it.
  */
-function foldBatchNorms(variant: EfficientNetLiteVariant, path: string, checkpoint: Record<string, CheckpointTensor>): Parameters {
-  const floats = (name: string): { shape: number[]; data: Float32Array } => {
-    const tensor = checkpoint[name];
-    if (!tensor || !(tensor.data instanceof Float32Array)) throw new Error(`${path}: no float32 tensor ${name}; this is not an EfficientNet-${variant} file.`);
-    return { shape: tensor.shape, data: tensor.data };
+function foldBatchNorms(variant: EfficientNetLiteVariant, path: string): Parameters {
+  const tensors = readTensors(path);
+  const { prefix } = requireFit(efficientNetLiteWeights(variant), { path, shapes: Object.fromEntries(Object.entries(tensors).map(([name, { shape }]) => [name, [...shape]])) });
+  const floats = (name: string): Float32Array => {
+    const { data } = tensors[prefix + name];
+    if (!(data instanceof Float32Array)) throw new Error(`${path}: ${name} is not of float32; fetch the published file again.`);
+    return data;
   };
   const parameters: Parameters = {};
-  const fold = (name: string, source: string, norm: string, depthwise = false): void => {
-    const { shape, data } = floats(`${source}.weight`); // [out, in, k, k]; depthwise [c, 1, k, k]
-    const gamma = floats(`${norm}.weight`).data;
-    const beta = floats(`${norm}.bias`).data;
-    const mean = floats(`${norm}.running_mean`).data;
-    const variance = floats(`${norm}.running_var`).data;
+  for (const { name, source, norm, shape } of publishedConvolutions(variant)) {
+    const weight = floats(`${source}.weight`);
+    const [gamma, beta, mean, variance] = ["weight", "bias", "running_mean", "running_var"].map((part) => floats(`${norm}.${part}`));
     const factor = gamma.map((value, i) => value / Math.sqrt(variance[i] + BATCH_NORM_EPSILON));
-    const perOutput = data.length / factor.length;
-    const folded = data.map((value, i) => value * factor[Math.floor(i / perOutput)]);
+    const perOutput = weight.length / factor.length;
+    const folded = weight.map((value, i) => value * factor[Math.floor(i / perOutput)]);
     parameters[`${name}.weight`] = tf.tidy(() =>
-      tf.tensor4d(folded, shape as [number, number, number, number]).transpose(depthwise ? [2, 3, 0, 1] : [2, 3, 1, 0]), // [k, k, in, out]; depthwise [k, k, c, 1]
+      tf.tensor4d(folded, shape as [number, number, number, number]).transpose(name.endsWith(".depthwise") ? [2, 3, 0, 1] : [2, 3, 1, 0]), // [k, k, in, out]; depthwise [k, k, c, 1]
     );
     parameters[`${name}.bias`] = tf.tensor1d(beta.map((value, i) => value - mean[i] * factor[i]));
-  };
-  fold("stem", "_conv_stem", "_bn0");
-  for (const block of blocksOf(variant).flat()) {
-    const from = `_blocks.${block.index}`;
-    const to = `blocks.${block.index}`;
-    if (block.expands) fold(`${to}.expand`, `${from}._expand_conv`, `${from}._bn0`);
-    fold(`${to}.depthwise`, `${from}._depthwise_conv`, `${from}._bn1`, true);
-    fold(`${to}.project`, `${from}._project_conv`, `${from}._bn2`);
   }
-  fold("head", "_conv_head", "_bn1");
   return parameters;
 }

@@ -1,7 +1,7 @@
 import { autoencoderWeights } from "../encoder/autoencoder-plan";
 import { AUTOENCODERS, type AutoencoderName } from "../encoder/autoencoder";
 import { DINO_PUBLISHED, DINO_VARIANTS, dinoWeights, type DinoVariant } from "../features/dino";
-import { EFFICIENTNET_LITE_WEIGHTS } from "../features/efficientnet-lite";
+import { EFFICIENTNET_LITE_WEIGHTS, efficientNetLiteWeights } from "../features/efficientnet-lite";
 import { INCEPTION_PUBLISHED, inceptionWeights } from "../features/inception";
 import { LPIPS_HEADS_PUBLISHED, lpipsHeadWeights, VGG16_PUBLISHED, vgg16Weights } from "../features/lpips";
 import type { WantedWeights } from "./name-map";
@@ -13,8 +13,8 @@ export interface PretrainedNetwork {
   /** What it is used for here. */
   use: string;
   published: readonly PublishedWeights[];
-  /** Its parameters and their published names; none for EfficientNet-Lite, whose files the set-up fetches and whose loader knows them. */
-  wanted?: () => WantedWeights;
+  /** Its parameters and their published names. */
+  wanted: () => WantedWeights;
 }
 
 const autoencoder = (name: AutoencoderName, use: string): PretrainedNetwork => ({ name, use, published: AUTOENCODERS[name].published, wanted: () => autoencoderWeights(AUTOENCODERS[name].config, name) });
@@ -25,8 +25,8 @@ export const PRETRAINED_NETWORKS: readonly PretrainedNetwork[] = [
   autoencoder("sd-vae", "encoder f8, 4 channels; its decoder finetuned for squared error"),
   autoencoder("sd-vae-ema", "the same encoder; the first finetuned decoder"),
   autoencoder("va-vae", "encoder f16, 32 channels"),
-  { name: "efficientnet-lite0", use: "perceptual loss, critic", published: [EFFICIENTNET_LITE_WEIGHTS.lite0] },
-  { name: "efficientnet-lite2", use: "metrics", published: [EFFICIENTNET_LITE_WEIGHTS.lite2] },
+  { name: "efficientnet-lite0", use: "perceptual loss, critic", published: [EFFICIENTNET_LITE_WEIGHTS.lite0], wanted: () => efficientNetLiteWeights("lite0") },
+  { name: "efficientnet-lite2", use: "metrics", published: [EFFICIENTNET_LITE_WEIGHTS.lite2], wanted: () => efficientNetLiteWeights("lite2") },
   { name: "inception-fid", use: "FID, KID, Inception score", published: INCEPTION_PUBLISHED, wanted: inceptionWeights },
   { name: "vgg16", use: "LPIPS (with the heads)", published: VGG16_PUBLISHED, wanted: vgg16Weights },
   { name: "lpips-vgg16-heads", use: "LPIPS (with VGG16)", published: [LPIPS_HEADS_PUBLISHED], wanted: lpipsHeadWeights },

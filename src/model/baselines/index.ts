@@ -1,0 +1,89 @@
+import type { Encoder } from "../encoder";
+import { tf } from "../engine/tf";
+import { evaluateModel, type Model } from "../model";
+import type { ImageField } from "../objective";
+import { randomStream } from "../random";
+import type { TrainingResources } from "../resources";
+import { decode, SAMPLE_DEFAULTS, sample } from "../sampler";
+import type { TrainingRows } from "../training-rows";
+import { decoder } from "./decoder";
+import { gan } from "./gan";
+import { latentFlow } from "./latent-flow";
+import { latentMeanFlow } from "./latent-meanflow";
+import type { Method } from "./method";
+import { pixelMeanFlow } from "./pixel-meanflow";
+import type { MethodName } from "./settings";
+
+export { METHOD_NAMES, METHOD_SETTINGS, type MethodName } from "./settings";
+export type { Method } from "./method";
+
+const METHODS: Record<MethodName, Method> = { crossflow: { space: "latent" }, "latent-flow": latentFlow, "latent-meanflow": latentMeanFlow, "pixel-meanflow": pixelMeanFlow, gan, decoder };
+
+/** The method of a configuration; CrossFlow where none is named. */
+export function methodNamed(name: string = "crossflow"): Method {
+  return METHODS[name as MethodName];
+}
+
+/** The method that a model was trained by. */
+export function methodOf(model: Pick<Model, "provenance">): Method {
+  return methodNamed((model.provenance.config as { method?: string } | undefined)?.method);
+}
+
+/** What a method trains on: the resources with its network, and for a trajectory of images with the images in the latents' place. */
+export function methodResources(name: string, resources: TrainingResources): TrainingResources {
+  const { space, network } = methodNamed(name);
+  const adapted = { ...resources, network: network ? network(resources.network) : resources.network };
+  if (space === "latent") return adapted;
+  const { rows } = resources;
+  const read: TrainingRows["read"] = async (indices, flipped) => {
+    const batch = await rows.read(indices, flipped);
+    return { ...batch, latents: batch.images };
+  };
+  return { ...adapted, rows: { ...rows, inMemory: undefined, read } };
+}
+
+export interface GenerateOptions {
+  /** Seed of the noise. Default 0. */
+  seed?: number;
+  /** Images evaluated at once. Default 64. */
+  batchSize?: number;
+  /** Evaluations of the network, for methods of many steps. Default 32. */
+  steps?: number;
+  /** Makes images of the latents of a latent method: the autoencoder they were trained in. */
+  encoder?: Pick<Encoder, "decode">;
+  /** A model to decode with in place of the autoencoder. */
+  decoder?: Model;
+  /** Whether CrossFlow's sampling runs as one compiled graph. Default true. */
+  compile?: boolean;
+}
+
+/**
+ * Images of a model by the method that it was trained by; CrossFlow's by sample().
+ * @param labels one class label an image
+ * @returns images [N, H, W, 3], clamped to [-1, 1]
+ * @throws Error when a latent method is given neither encoder nor decoder
+ */
+export function generateImages(model: Model, labels: ArrayLike<number>, options: GenerateOptions = {}): tf.Tensor4D {
+  const { seed = SAMPLE_DEFAULTS.seed, batchSize = SAMPLE_DEFAULTS.batchSize, steps = 32, encoder, decoder: by, compile } = options;
+  const method = methodOf(model);
+  if (!method.generate) return sample(model, labels, { seed, batchSize, ...(compile === undefined ? {} : { compile }) });
+  if (method.space === "latent" && !encoder && !by) throw new Error("this model generates latents: give the encoder whose decoder makes images of them, or a model to decode with");
+  const { latentSize, latentChannels } = model.network;
+  const field: ImageField = (zT, r, y) => evaluateModel(model, zT, r, y);
+  return tf.tidy(() => {
+    const shape: [number, number, number, number] = [labels.length, latentSize, latentSize, latentChannels];
+    const eps = tf.tensor4d(randomStream(seed, "sampling noise").normal(shape.reduce((product, size) => product * size)), shape);
+    const images: tf.Tensor4D[] = [];
+    for (let start = 0; start < labels.length; start += batchSize) {
+      const part = Array.from(labels).slice(start, start + batchSize);
+      images.push(
+        tf.tidy(() => {
+          const end = method.generate!(field, tf.slice(eps, start, part.length), tf.tensor1d(part, "int32"), steps);
+          const image = method.space === "pixel" ? end : by ? decode(by, end, part, by.minimumTime, { compile: false }) : encoder!.decode(end);
+          return tf.clipByValue(image, -1, 1) as tf.Tensor4D;
+        }),
+      );
+    }
+    return tf.concat(images, 0);
+  });
+}

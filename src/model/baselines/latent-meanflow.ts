@@ -1,0 +1,33 @@
+import { jvp } from "../engine/jvp";
+import { tf } from "../engine/tf";
+import { latentAt, perSample, velocity } from "../trajectory";
+import type { Method } from "./method";
+import { firstOf, latentToLatent, padded } from "./shapes";
+
+/**
+ * MeanFlow between noise and latents (Geng et al., arXiv 2505.13447): the network learns the average velocity u(z_t, r, t) over [r, t], of which
+ * u = v - (t - r) du/dt. One evaluation makes a latent, z = eps - u(eps, 0, 1), and the autoencoder's decoder the image. R = u - (v - (t - r) sg(du/dt)).
+ * The network is told t - r alone, one of the published choices, so that it has CrossFlow's inputs; du/dt = J_z u . v + du/d(t - r).
+ */
+export const latentMeanFlow: Method = {
+  space: "latent",
+  network: latentToLatent,
+  derivative(field, { z, eps, r, t, y }, offDiagonal) {
+    if (offDiagonal === 0) return tf.zerosLike(z);
+    const zT = firstOf(latentAt(z, eps, t), offDiagonal);
+    const interval = firstOf(tf.sub(t, r), offDiagonal) as tf.Tensor1D;
+    const labels = firstOf(y, offDiagonal);
+    const { tangent } = jvp((point: tf.Tensor, length: tf.Tensor) => field(point as tf.Tensor4D, length as tf.Tensor1D, labels), [zT, interval], [firstOf(velocity(z, eps), offDiagonal), tf.onesLike(interval)]);
+    return padded(tangent as tf.Tensor4D, z.shape[0]);
+  },
+  terms(field, batch, dFdt) {
+    const { z, eps, r, t, y } = batch;
+    const zT = latentAt(z, eps, t);
+    const v = velocity(z, eps);
+    const interval = tf.sub(t, r) as tf.Tensor1D;
+    const F = field(zT, interval, y);
+    const residual = tf.add(tf.sub(F, v), tf.mul(perSample(interval), dFdt)) as tf.Tensor4D;
+    return { ...batch, x0: z, zT, v, F, dFdt, residual, xHat: F };
+  },
+  generate: (field, eps, y) => tf.tidy(() => tf.sub(eps, field(eps, tf.ones([eps.shape[0]]), y)) as tf.Tensor4D),
+};

@@ -1,3 +1,4 @@
+import { pairedTTest } from "../../model/comparison/statistics";
 import { defineExercise, type Exercise } from "./exercise";
 
 const pairs = (...inputs: readonly (readonly unknown[])[]): readonly (readonly unknown[])[] => inputs;
@@ -169,6 +170,18 @@ export const WALK_EXERCISES: readonly Exercise[] = [
       { answer: (x: number, t: number, m: number, s: number) => m + ((s ** 2) / ((1 - t) ** 2 * s ** 2 + t ** 2)) * (x - (1 - t) * m), advice: "the covariance of z and z_t is (1 - t) s^2." },
     ],
     hints: ["z and z_t are jointly normal: mean + covariance / variance * (x - mean of z_t).", "Covariance (1 - t) s^2, variance (1 - t)^2 s^2 + t^2, mean (1 - t) m."],
+  },
+  {
+    name: "paired-t",
+    task: "Write the statistic of the paired t test from the list of differences: their mean over its standard error.",
+    inputs: pairs([[1, 2, 4]], [[-0.5, 0.1, 0.2, -0.3]], [[3, 1]]),
+    solution: (differences: readonly number[]) => pairedTTest(differences).statistic,
+    mistakes: [
+      { answer: (differences: readonly number[]) => pairedTTest(differences).statistic / Math.sqrt(differences.length), advice: "that is the mean over the deviation; the mean's own error is smaller by the root of n." },
+      { answer: (differences: readonly number[]) => pairedTTest(differences).statistic * Math.sqrt(differences.length / (differences.length - 1)), advice: "the variance divides by n - 1: the mean was taken from the same numbers." },
+      { answer: (differences: readonly number[]) => mean(differences), advice: "that is the mean; it says nothing before it is set against its error." },
+    ],
+    hints: ["The variance of the differences is the sum of (d - mean)^2, divided by n - 1.", "The standard error of their mean is the root of variance / n."],
   },
 ];
 

@@ -25,7 +25,7 @@ export const ALARM_LIMITS = {
   criticAccuracy: 0.95,
   criticGap: 4,
   /** Largest movement of a part of the weights in one step, as a share of them. */
-  updateToWeight: 0.04,
+  updateToWeight: 0.02,
   /** Growth of the residual over its lowest level. */
   residualGrowth: 1.5,
   /** Samples that a region must have before its mean is trusted. */

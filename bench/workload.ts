@@ -144,6 +144,7 @@ function stepArrays(config: TrainConfig, network: NetworkConfig, step: number, c
     eps: normal(stream, latentShape),
     r: { shape: [batchSize], data: r },
     t: { shape: [batchSize], data: t },
+    earlier: { shape: [batchSize], data: t },
     // Every rate and count differs from step to step, as in a training.
     learningRate: scalar(1e-3 * (1 + step / 1000)),
     matrixLearningRate: scalar(5e-3 * (1 + step / 1000)),

@@ -260,6 +260,7 @@ export function resolveConfig(given: Partial<TrainConfig> = {}): TrainConfig {
     }
   }
   if (faults.length === 0 && config.batchSize % config.accumulation !== 0) faults.push(`accumulation ${config.accumulation} does not divide batchSize ${config.batchSize}`);
+  if (faults.length === 0 && config.endTarget === "consistency" && config.method !== "crossflow") faults.push(`endTarget "consistency" is for the method "crossflow", not "${config.method}": set endTarget to "derivative"`);
   if (faults.length === 0 && config.endTarget === "consistency" && config.velocity !== "marginal") faults.push(`endTarget "consistency" follows the marginal velocity: set velocity to "marginal", not "${config.velocity}"`);
   if (faults.length > 0) throw new Error(`the configuration can not be used: ${faults.join("; ")}`);
   return config;

@@ -236,7 +236,7 @@ function missing(what: string, cure: string): () => never {
 type BatchPart = Batch & Pick<StepInputs, "earlier">;
 
 /** Cuts a batch into equal parts of consecutive samples. */
-function splitBatch({ x0, z, eps, r, t, y, earlier = t }: BatchPart, parts: number): BatchPart[] {
+function splitBatch({ x0, z, eps, r, t, y, earlier }: BatchPart, parts: number): BatchPart[] {
   if (parts === 1) return [{ x0, z, eps, r, t, y, earlier }];
   const cut = <T extends tf.Tensor>(tensor: T): T[] => tf.split(tensor, parts, 0) as T[];
   const [images, latents, noises, starts, ends, labels, earlierTimes] = [cut(x0), cut(z), cut(eps), cut(r), cut(t), cut(y), cut(earlier)];

@@ -29,10 +29,10 @@ function trained(precision: string, compile: boolean, steps: number): { losses: 
     const draw = randomStream(index, "inputs");
     const tensor = (shape: [number, number, number, number]): tf.Tensor4D => tf.tensor4d(draw.normal(shape.reduce((product, length) => product * length)), shape);
     const { r, t, atEnd, offDiagonal } = sampleTimes(draw, BATCH, config);
-    const inputs = { lossShares: tf.tensor1d([1]),
+    const inputs: StepInputs = {
       x0: tf.tidy(() => tf.tanh(tensor([BATCH, 16, 16, 3]))), z: tensor([BATCH, 4, 4, 4]), eps: tensor([BATCH, 4, 4, 4]), r: tf.tensor1d(r), t: tf.tensor1d(t), y: tf.tensor1d(draw.integers(BATCH, 3), "int32"),
-      learningRate: tf.scalar(1e-3 + 1e-5 * index), matrixLearningRate: tf.scalar(1e-3), stepCount: tf.scalar(index + 1), emaDecay: tf.scalar(0.9 + 0.001 * index),
-    } as StepInputs;
+      learningRate: tf.scalar(1e-3 + 1e-5 * index), matrixLearningRate: tf.scalar(1e-3), stepCount: tf.scalar(index + 1), emaDecay: tf.scalar(0.9 + 0.001 * index), lossShares: tf.tensor1d([1]), earlier: tf.tensor1d(t),
+    };
     const outputs = step(inputs, { atEnd, offDiagonal, active: "pixel", critic: false });
     losses.push(outputs.pixel.dataSync()[0]);
     assert.ok(Number.isFinite(outputs.gradientNorm.dataSync()[0]), "the gradient is finite");

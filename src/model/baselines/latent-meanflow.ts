@@ -1,8 +1,8 @@
 import { jvp } from "../engine/jvp";
 import { tf } from "../engine/tf";
-import { latentAt, perSample, velocity } from "../trajectory";
+import { perSample } from "../trajectory";
 import type { Method } from "./method";
-import { firstOf, latentToLatent, padded } from "./shapes";
+import { alongInterval, firstOf, latentToLatent, padded } from "./shapes";
 
 /**
  * MeanFlow between noise and latents (Geng et al., arXiv 2505.13447): the network learns the average velocity u(z_t, r, t) over [r, t], of which
@@ -12,19 +12,17 @@ import { firstOf, latentToLatent, padded } from "./shapes";
 export const latentMeanFlow: Method = {
   space: "latent",
   network: latentToLatent,
-  derivative(field, { z, eps, r, t, y }, offDiagonal) {
-    if (offDiagonal === 0) return tf.zerosLike(z);
-    const zT = firstOf(latentAt(z, eps, t), offDiagonal);
-    const interval = firstOf(tf.sub(t, r), offDiagonal) as tf.Tensor1D;
-    const labels = firstOf(y, offDiagonal);
-    const { tangent } = jvp((point: tf.Tensor, length: tf.Tensor) => field(point as tf.Tensor4D, length as tf.Tensor1D, labels), [zT, interval], [firstOf(velocity(z, eps), offDiagonal), tf.onesLike(interval)]);
-    return padded(tangent as tf.Tensor4D, z.shape[0]);
+  derivative(field, batch, offDiagonal) {
+    if (offDiagonal === 0) return tf.zerosLike(batch.z);
+    const { zT, v, interval } = alongInterval(batch);
+    const head = <T extends tf.Tensor>(tensor: T): T => firstOf(tensor, offDiagonal);
+    const [length, labels] = [head(interval), head(batch.y)];
+    const { tangent } = jvp((point: tf.Tensor, span: tf.Tensor) => field(point as tf.Tensor4D, span as tf.Tensor1D, labels), [head(zT), length], [head(v), tf.onesLike(length)]);
+    return padded(tangent as tf.Tensor4D, batch.z.shape[0]);
   },
   terms(field, batch, dFdt) {
-    const { z, eps, r, t, y } = batch;
-    const zT = latentAt(z, eps, t);
-    const v = velocity(z, eps);
-    const interval = tf.sub(t, r) as tf.Tensor1D;
+    const { y, z } = batch;
+    const { zT, v, interval } = alongInterval(batch);
     const F = field(zT, interval, y);
     const residual = tf.add(tf.sub(F, v), tf.mul(perSample(interval), dFdt)) as tf.Tensor4D;
     return { ...batch, x0: z, zT, v, F, dFdt, residual, xHat: F };

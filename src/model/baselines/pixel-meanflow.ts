@@ -1,8 +1,8 @@
 import { jvp } from "../engine/jvp";
 import { tf } from "../engine/tf";
-import { latentAt, perSample, velocity } from "../trajectory";
+import { perSample } from "../trajectory";
 import type { Method } from "./method";
-import { firstOf, padded, pixelToPixel } from "./shapes";
+import { alongInterval, firstOf, padded, pixelToPixel } from "./shapes";
 
 /**
  * MeanFlow between noise and images, with the image predicted ("pixel MeanFlow", Lu et al., 2026; the loss in v of "improved MeanFlow", Geng et al., arXiv 2512.02012): the network
@@ -11,20 +11,18 @@ import { firstOf, padded, pixelToPixel } from "./shapes";
 export const pixelMeanFlow: Method = {
   space: "pixel",
   network: pixelToPixel,
-  derivative(field, { z, eps, r, t, y }, offDiagonal) {
-    if (offDiagonal === 0) return tf.zerosLike(z);
-    const [zT, time] = [firstOf(latentAt(z, eps, t), offDiagonal), firstOf(t, offDiagonal)];
-    const interval = firstOf(tf.sub(t, r), offDiagonal) as tf.Tensor1D;
-    const labels = firstOf(y, offDiagonal);
-    const average = (point: tf.Tensor, length: tf.Tensor, end: tf.Tensor): tf.Tensor => tf.div(tf.sub(point, field(point as tf.Tensor4D, length as tf.Tensor1D, labels)), perSample(end as tf.Tensor1D));
-    const { tangent } = jvp(average, [zT, interval, time], [firstOf(velocity(z, eps), offDiagonal), tf.onesLike(interval), tf.onesLike(time)]);
-    return padded(tangent as tf.Tensor4D, z.shape[0]);
+  derivative(field, batch, offDiagonal) {
+    if (offDiagonal === 0) return tf.zerosLike(batch.z);
+    const { zT, v, interval } = alongInterval(batch);
+    const head = <T extends tf.Tensor>(tensor: T): T => firstOf(tensor, offDiagonal);
+    const [length, time, labels] = [head(interval), head(batch.t), head(batch.y)];
+    const average = (point: tf.Tensor, span: tf.Tensor, end: tf.Tensor): tf.Tensor => tf.div(tf.sub(point, field(point as tf.Tensor4D, span as tf.Tensor1D, labels)), perSample(end as tf.Tensor1D));
+    const { tangent } = jvp(average, [head(zT), length, time], [head(v), tf.onesLike(length), tf.onesLike(time)]);
+    return padded(tangent as tf.Tensor4D, batch.z.shape[0]);
   },
   terms(field, batch, dFdt) {
-    const { z, eps, r, t, y } = batch;
-    const zT = latentAt(z, eps, t);
-    const v = velocity(z, eps);
-    const interval = tf.sub(t, r) as tf.Tensor1D;
+    const { z, t, y } = batch;
+    const { zT, v, interval } = alongInterval(batch);
     const F = field(zT, interval, y);
     const average = tf.div(tf.sub(zT, F), perSample(t));
     const residual = tf.sub(tf.add(average, tf.mul(perSample(interval), dFdt)), v) as tf.Tensor4D;

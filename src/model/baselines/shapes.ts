@@ -1,5 +1,7 @@
 import { tf } from "../engine/tf";
 import type { NetworkConfig } from "../network";
+import type { Batch } from "../objective";
+import { latentAt, velocity } from "../trajectory";
 
 /** The preset's network from latents to latents: its transformer, and one linear map to the latent's patches. */
 export function latentToLatent(preset: NetworkConfig): NetworkConfig {
@@ -10,6 +12,11 @@ export function latentToLatent(preset: NetworkConfig): NetworkConfig {
 export function pixelToPixel(preset: NetworkConfig): NetworkConfig {
   const { imageSize, latentSize, patchSize } = preset;
   return { ...preset, latentSize: imageSize, latentChannels: 3, patchSize: (patchSize * imageSize) / latentSize, head: "linear" };
+}
+
+/** Where a batch is on its way, how fast, and how far t is from r: what both kinds of MeanFlow are made of. */
+export function alongInterval({ z, eps, r, t }: Batch): { zT: tf.Tensor4D; v: tf.Tensor4D; interval: tf.Tensor1D } {
+  return { zT: latentAt(z, eps, t), v: velocity(z, eps), interval: tf.sub(t, r) };
 }
 
 /** The first samples of a tensor. */

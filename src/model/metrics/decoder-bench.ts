@@ -1,5 +1,6 @@
 import type { Dataset } from "../data";
 import type { Encoder } from "../encoder";
+import { compile } from "../engine/compile";
 import { tf } from "../engine/tf";
 import type { FeatureNetwork } from "../features/feature-network";
 import { loadLpips, type Lpips } from "../features/lpips";
@@ -11,7 +12,7 @@ import { frechetDistance } from "./frechet";
 import { isIndependent } from "./independence";
 import { psnr } from "./psnr";
 import { ssim } from "./ssim";
-import { accumulateStatistics, type FeatureStatistics } from "./statistics";
+import { accumulateStatistics, type FeatureOrigin, type FeatureStatistics } from "./statistics";
 
 /** Something that turns latents into images: an autoencoder's own decoder, or F(z, r ~ 0, y). */
 export interface BenchedDecoder {
@@ -89,21 +90,32 @@ export async function decoderBench(decoders: readonly BenchedDecoder[], dataset:
     signal.throwIfAborted();
     await yieldToEventLoop();
   };
+  const embedding = compile(({ images }: { images: tf.Tensor4D }) => ({ embedding: features.embedding(images) }), { name: `${features.name}'s embedding` });
+  const measured: MeasuredFeatures = { name: features.name, size: features.embeddingSize, origin: originOf(features), embed: (images) => embedding({ images }).embedding };
   const lpips = ownLpips ?? (await loadLpips().catch((error: Error) => error));
   try {
-    const real = await referenceStatistics(dataset, features, count, settings.batchSize, advance);
+    const real = await referenceStatistics(dataset, measured, count, settings.batchSize, advance);
     const results: DecoderBenchRow[] = [];
-    for (const { decoder, kind } of rows) results.push(await benchOne(decoder, kind, dataset, features, real, { ...settings, count, lpips }, advance));
+    for (const { decoder, kind } of rows) results.push(await benchOne(decoder, kind, dataset, measured, real, { ...settings, count, lpips }, advance));
     return results;
   } finally {
+    embedding.dispose();
     if (!ownLpips && !(lpips instanceof Error)) lpips.dispose();
   }
 }
 
-async function referenceStatistics(dataset: Dataset, features: FeatureNetwork, count: number, batchSize: number, advance: (images: number) => Promise<void>): Promise<FeatureStatistics> {
-  const statistics = accumulateStatistics(features.embeddingSize, originOf(features));
+/** The network as the bench uses it: its embedding as one compiled graph. */
+interface MeasuredFeatures {
+  name: string;
+  size: number;
+  origin: FeatureOrigin;
+  embed(images: tf.Tensor4D): tf.Tensor2D;
+}
+
+async function referenceStatistics(dataset: Dataset, features: MeasuredFeatures, count: number, batchSize: number, advance: (images: number) => Promise<void>): Promise<FeatureStatistics> {
+  const statistics = accumulateStatistics(features.size, features.origin);
   for (const { images, labels } of datasetBatches(dataset, { count, batchSize })) {
-    const embedding = features.embedding(images);
+    const embedding = features.embed(images);
     await statistics.add(embedding);
     const size = images.shape[0];
     tf.dispose([images, labels, embedding]);
@@ -116,13 +128,13 @@ async function benchOne(
   decoder: BenchedDecoder,
   kind: Pick<DecoderBenchRow, "latents" | "deviation">,
   dataset: Dataset,
-  features: FeatureNetwork,
+  features: MeasuredFeatures,
   real: FeatureStatistics,
   { count, batchSize, seed, lpips }: { count: number; batchSize: number; seed: number; lpips: Lpips | Error },
   advance: (images: number) => Promise<void>,
 ): Promise<DecoderBenchRow> {
   const noise = randomStream(seed, "moved latents");
-  const statistics = accumulateStatistics(features.embeddingSize, originOf(features));
+  const statistics = accumulateStatistics(features.size, features.origin);
   const sums = { psnr: 0, ssim: 0, lpips: 0 };
   let [timedSeconds, timedImages, peakBytes, batchIndex] = [0, 0, 0, 0];
   for (const batch of datasetBatches(dataset, { count, batchSize })) {
@@ -137,7 +149,7 @@ async function benchOne(
     // The first batch also pays for what the engine prepares once.
     if (batchIndex > 0 || count <= batchSize) [timedSeconds, timedImages] = [timedSeconds + (performance.now() - started) / 1000, timedImages + size];
     const saved = asSaved(decoded);
-    const embedding = features.embedding(saved);
+    const embedding = features.embed(saved);
     await statistics.add(embedding);
     if (kind.latents !== "generated") {
       for (const [name, measure] of [["psnr", psnr], ["ssim", ssim], ["lpips", lpips instanceof Error ? undefined : lpips.distance]] as const) {

@@ -104,7 +104,7 @@ describe("the notebooks in JupyterLab", () => {
     await notebook.page.close();
   });
 
-  test("opened from elsewhere, untrusted, every notebook still shows its pictures", { timeout: 240_000 }, async () => {
+  test("opened from elsewhere, untrusted, every notebook still shows its pictures", { timeout: 90_000 * names.length }, async () => {
     for (const name of names) {
       const saved = await readNotebook(join(source, name));
       const cells = saved.cells.map((cell) => (cell.cell_type === "code" ? { ...cell, source: ["// sent\n", joinLines(cell.source)] } : cell));

@@ -19,7 +19,7 @@ import { emaDecayAt, learningRateAt } from "./optimizer";
 import { createProgress, type ProgressListener } from "./progress";
 import { randomStream, type RandomStream } from "./random";
 import { loadTrainingResources, trainingResources, type Resources, type TrainingResources } from "./resources";
-import { appendMetrics, findRun, openRun, readDiagnostics, type ExistingRun } from "./run";
+import { appendMetrics, findRun, interruptedTrainingEnds, noteTraining, openRun, readDiagnostics, runPaths, type ExistingRun } from "./run";
 import { lossShareAt } from "./schedules";
 import { adversarialName, createTrainingState, disposeTrainingState, type StreamName, type TrainingState } from "./training-state";
 import { batchesAhead, type BatchesAhead, type Rows, type TrainingRows } from "./training-rows";
@@ -91,6 +91,7 @@ export async function* train(given: Partial<TrainConfig>, options: TrainOptions 
   const adversarial = adversarialName(config);
   const signal = options.signal ?? interruptSignal();
   signal.throwIfAborted();
+  await interruptedTrainingEnds(runPaths(config.name, options.runsFolder));
   const found = findRun(config, options.existing ?? "fail", options.runsFolder);
   const { run, checkpoint } = found;
   const loaded = options.resources ? undefined : await loadTrainingResources(config, { onProgress: options.onProgress, signal });
@@ -111,6 +112,7 @@ export async function* train(given: Partial<TrainConfig>, options: TrainOptions 
     savedStep = state.step;
     return saveCheckpoint(run.checkpoints, state, { config, encoder: resources.encoderFingerprint, dataset: rows.fingerprint, order: batches?.position() ?? order.state(), seconds, earlierLossNetworks });
   };
+  const trainingEnded = noteTraining(run, signal);
   try {
     if (checkpoint) {
       const record = await restoreCheckpoint(checkpoint, state);
@@ -199,6 +201,7 @@ export async function* train(given: Partial<TrainConfig>, options: TrainOptions 
       observer?.probe.dispose();
       disposeTrainingState(state);
       if (reference) tf.dispose({ ...reference });
+      trainingEnded();
       await loaded?.dispose();
     }
   }

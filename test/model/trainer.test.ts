@@ -61,6 +61,18 @@ describe("train", () => {
     assert.deepEqual(numbers(readMetrics(runPaths("parts", folder).metricsFile)), numbers(whole));
   });
 
+  it("waits for the checkpoint of a training that was interrupted and let go of, and goes on from it", async () => {
+    const controller = new AbortController();
+    const first = train({ ...base, name: "let-go" }, { runsFolder: folder, resources, signal: controller.signal });
+    assert.equal((await first.next()).value?.step, 1);
+    const underWay = first.next();
+    const stopped = assert.rejects(underWay, /stopped/);
+    controller.abort(new Error("stopped"));
+    const rest = await run({ name: "let-go" }, { existing: "resume" });
+    await stopped;
+    assert.deepEqual(rest.map(({ step }) => step), [2, 3, 4, 5, 6]);
+  });
+
   for (const compile of [false, true])
     it(`leaves no tensor behind, step by step and at the end (compile: ${compile})`, async () => {
       const before = tf.memory().numTensors;

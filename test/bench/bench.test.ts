@@ -98,7 +98,7 @@ describe("the memory plan", () => {
     const [one, two] = [1, 2].map((batchSize) => memoryPlan(XL, { batchSize }));
     assert.equal(one.parameters + one.gradients + one.optimizer + one.average + one.activations, one.total);
     assert.equal(two.total - one.total, one.activations);
-    const recomputed = memoryPlan(XL, { batchSize: 1, recomputeActivations: true });
+    const recomputed = memoryPlan(XL, { batchSize: 1, recompute: true });
     const tokens = 256 + 12;
     const block = tokens * (11 + 4) * 1152 + 2 * 16 * tokens ** 2 + 5 * tokens * 3072; // numbers that one block of width 1152 with a hidden width of 3072 keeps
     assert.equal(one.activations - recomputed.activations, 4 * 28 * (block - tokens * 1152) - 4 * block);

@@ -14,15 +14,11 @@ export async function run(setupArguments) {
 
   return withLock(
     join(project, ".crossflow"),
-    () =>
-      withLock(
-        cacheDirectory(),
-        async () => {
-          await prepareProject(say);
-          return runOnTerminal(process.execPath, [join(project, "dist", "src", "setup", "main.js"), ...setupArguments], { cwd: project });
-        },
-        tellWaiting,
-      ),
+    async () => {
+      await prepareProject(say);
+      // The cache folder is shared by all checkouts: a slow npm ci of one must not hold up the others.
+      return withLock(cacheDirectory(), () => runOnTerminal(process.execPath, [join(project, "dist", "src", "setup", "main.js"), ...setupArguments], { cwd: project }), tellWaiting);
+    },
     tellWaiting,
   );
 }

@@ -40,7 +40,7 @@ async function sweep(file: string, flags: SweepFlags): Promise<void> {
     throw new CommandError(`${file}: ${(error as Error).message}`, EXIT.usage, { cause: error });
   }
   if (flags.dryRun) {
-    const trainings = plan.budgets.flatMap((budget) => planJobs(plan.variants, { ...plan, budget }).map(({ variant, seed }) => ({ variant, seed, ...budget })));
+    const trainings = plan.budgets.flatMap((budget) => planJobs(plan.variants, { ...plan, budget }).map(({ variant, seed, config }) => ({ variant, seed, steps: config.steps, batchSize: config.batchSize })));
     if (flags.json) console.log(JSON.stringify({ ok: true, trainings }, null, 2));
     else console.log(formatTable([["variant", "seed", "steps", "batch"], ...trainings.map(({ variant, seed, steps, batchSize }) => [variant, String(seed), String(steps), String(batchSize)])]));
     return;

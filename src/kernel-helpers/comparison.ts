@@ -1,4 +1,5 @@
 import type { Comparison } from "../model/comparison";
+import { budgetText } from "../model/comparison/plan";
 import { differenceRows, failureLines, summaryRows } from "../model/comparison/report";
 import { generateImages } from "../model/baselines";
 import type { Encoder } from "../model/encoder";
@@ -93,7 +94,7 @@ export async function comparisonSamples(comparison: Comparison, options: Compari
 /** Shows a comparison below the cell: the tables, a forest plot of each metric, the learning curves and samples at the same noise. */
 export async function showComparison(comparison: Comparison, options: ComparisonSamplesOptions = {}): Promise<void> {
   const { budget, seeds, samples } = comparison;
-  showTable(summaryRows(comparison), { caption: `${budget.steps} steps of ${budget.batchSize} images, seeds ${seeds.join(", ")}, ${samples} samples a run; means with 95 % bootstrap intervals` });
+  showTable(summaryRows(comparison), { caption: `${budgetText(budget)}, seeds ${seeds.join(", ")}, ${samples} samples a run; means with 95 % bootstrap intervals` });
   const rows = differenceRows(comparison);
   if (rows.length > 0) showTable(rows, { caption: "Paired differences; p values corrected over all rows by Holm's method" });
   const failures = failureLines(comparison);

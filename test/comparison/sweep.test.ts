@@ -32,9 +32,16 @@ describe("expandSweep", () => {
       for (const part of ['no key "seed"; did you mean seeds', 'base: there is no option "batchsize"; did you mean batchSize', 'grid: there is no option "learningRat"; did you mean learningRate', "grid.optimizer must be a list", 'pixelLosses.mine "distanc"; did you mean distance', "a budget needs steps and batchSize", 'no key "learningRate"; options of the configuration stand in base']) assert.ok(error.message.includes(part), `${part}\n${error.message}`);
       return true;
     });
+    assert.throws(() => expandSweep({ ...file, variants: { a: {} }, budgets: [{ steps: 3, batchSize: 4, stepCost: { a: 2 } }] }), /no key of a budget "stepCost"; did you mean stepCosts/);
     assert.throws(() => expandSweep({ ...file, variants: { a: {} }, baseline: "b" }), /baseline "b" is none of its variants: a/);
     assert.throws(() => expandSweep(file), /no variants/);
     assert.throws(() => expandSweep([]), /one JSON object/);
+  });
+
+  it("gives a variant whose steps cost more fewer of them", () => {
+    const { variants, seeds, budgets } = expandSweep({ ...file, seeds: 1, variants: { cheap: {}, dear: { learningRate: 1e-4 } }, budgets: [{ steps: 300, batchSize: 4, stepCosts: { dear: 1.25 } }] });
+    assert.deepEqual(planJobs(variants, { seeds, budget: budgets[0] }).map(({ config }) => config.steps), [300, 240]);
+    for (const [stepCosts, expected] of [[{ deer: 2 }, /"deer" is none of the variants: cheap, dear/], [{ dear: 0 }, /stepCosts.dear must be a number above 0, not 0/]] as const) assert.throws(() => planJobs(variants, { seeds, budget: { ...budgets[0], stepCosts } }), expected);
   });
 
   for (const name of readdirSync(join(projectRoot(), "configs", "sweeps")))

@@ -119,7 +119,7 @@ describe("a folder that is no image folder gives one clear error", () => {
     ["an empty folder", (root) => void mkdirSync(root), /holds no class folders: expected one sub-folder/],
     ["loose images", (root) => writeColour(join(root, "1.png"), [0, 0, 0]), /no class folders \(1 images lie in the folder itself, outside any class\)/],
     ["an empty class", (root) => void mkdirSync(join(root, "a"), { recursive: true }), /class folder .*a holds no PNG, JPEG or WebP image/],
-    ["one class", (root) => writeColour(join(root, "a", "1.png"), [0, 0, 0]), /has one class, "a": expected .*at least two. Set allowSingleClass/],
+    ["one class", (root) => writeColour(join(root, "a", "1.png"), [0, 0, 0]), /has one class, "a": expected .*at least two. A training tells classes apart; loadImageFolder\(\{ allowSingleClass/],
   ];
   cases.forEach(([name, make, message], index) =>
     it(name, async () => {

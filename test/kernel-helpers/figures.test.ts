@@ -21,6 +21,7 @@ describe("charts", () => {
     const figure = lineChart({ name: "loss", y: new Float32Array([1, NaN, 0.25]) }, { title: "Loss", yLog: true });
     assert.deepEqual(JSON.parse(JSON.stringify(figure)), figure);
     assert.deepEqual((figure.data[0] as LineTrace).y, [1, null, 0.25]);
+    assert.match(figureSvg(lineChart({ name: "one point", y: [2] })), new RegExp(seriesColors[0]), "a line of one point is drawn as a point");
     assert.deepEqual((lineChart({ name: "log", y: [0, -1, 2] }, { yLog: true }).data[0] as LineTrace).y, [null, null, 2]);
   });
 

@@ -182,6 +182,31 @@ export const WALK_EXERCISES: readonly Exercise[] = [
       { answer: (differences: readonly number[]) => mean(differences), advice: "that is the mean; it says nothing before it is set against its error." },
     ],
     hints: ["The variance of the differences is the sum of (d - mean)^2, divided by n - 1.", "The standard error of their mean is the root of variance / n."],
+    },
+    {
+    name: "gradient-scale",
+    task: "Write the size of the factor with which the gradient of the raw |R| reaches one pixel of F, from r and t.",
+    inputs: pairs([0.5, 0.5], [0.05, 0.95], [0.3, 0.6]),
+    solution: (r: number, t: number) => r / t ** 2,
+    mistakes: [
+      { answer: (r: number, t: number) => r / t, advice: "R was divided by t once more: the factor of F - x0 is r / t^2." },
+      { answer: (r: number, t: number) => t ** 2 / r, advice: "upside down: that is the weight which undoes the factor." },
+      { answer: (r: number, t: number) => 1 - r / t, advice: "that is the factor of dF/dt, through which no gradient flows." },
+      { answer: (_: number, t: number) => 1 / t, advice: "that holds on the diagonal alone, where r = t." },
+    ],
+    hints: ["dF/dt is a constant to the gradient (sg).", "What does F - x0 stand beside in R?"],
+  },
+  {
+    name: "balanced-weight",
+    task: "Write the weight of the residual, from r and t, with which the gradient reaches F with factor 1.",
+    inputs: pairs([0.5, 0.5], [0.05, 0.95], [0.3, 0.6]),
+    solution: (r: number, t: number) => t ** 2 / r,
+    mistakes: [
+      { answer: (r: number, t: number) => r / t ** 2, advice: "that is the factor itself; the weight has to undo it." },
+      { answer: (_: number, t: number) => t, advice: "that balances the diagonal, where the factor is 1 / t, and leaves r / t elsewhere." },
+      { answer: (_: number, t: number) => t ** 2, advice: "r is left: at r near 0 still nothing would arrive." },
+    ],
+    hints: ["Weight times factor is to be 1.", "The factor is r / t^2."],
   },
 ];
 

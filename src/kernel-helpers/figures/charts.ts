@@ -140,14 +140,16 @@ function pointTraces(series: readonly (Series & { labels?: readonly string[] })[
     if (x) expectLength(`x of "${name}"`, x.length, "y value", y.length);
     if (labels) expectLength(`labels of "${name}"`, labels.length, "y value", y.length);
     const color = cyclic(seriesColors, index);
+    // A line of one point can not be seen.
+    const drawn = y.length === 1 ? "markers" : mode;
     return {
       type: "scatter",
       name,
-      mode,
+      mode: drawn,
       x: drawable(x ?? indices(y.length), xLog),
       y: drawable(y, yLog),
       ...(labels && { text: [...labels] }),
-      ...(mode === "lines"
+      ...(drawn === "lines"
         ? { line: { color, dash: cyclic(seriesDashes, index), width: 2 } }
         : { marker: { color, symbol: cyclic(seriesSymbols, index), size: 6, opacity: 0.8 } }),
       showlegend: series.length > 1,

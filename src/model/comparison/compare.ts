@@ -72,16 +72,15 @@ export async function compare(variants: Readonly<Record<string, Variant>>, optio
   const resultsFile = join(folder, "results.jsonl");
   const measured = options.measure ? { measure: options.measure, dispose: () => undefined } : createDefaultMeasure();
   const pool = createResourcePool({ signal, onProgress: options.onProgress });
-  const { steps } = options.budget;
-  const unit = steps + MEASURING_STEPS;
+  const work = (some: readonly Job[]): number => some.reduce((sum, { config }) => sum + config.steps + MEASURING_STEPS, 0);
   const waiting = jobs.filter(({ key }) => !cachedResult(readResults(resultsFile), key, samples));
-  const progress = createProgress({ label: "comparing", total: jobs.length * unit, done: (jobs.length - waiting.length) * unit, onUpdate: options.onProgress });
+  const progress = createProgress({ label: "comparing", total: work(jobs), done: work(jobs) - work(waiting), onUpdate: options.onProgress });
   const failures: RunResult[] = [];
   try {
     for (const [index, job] of waiting.entries()) {
       signal.throwIfAborted();
-      const before = jobs.length - waiting.length + index;
-      const reach = (stepsDone: number): void => void progress.advance(before * unit + stepsDone - progress.current().done);
+      const before = work(jobs) - work(waiting.slice(index));
+      const reach = (workDone: number): void => void progress.advance(before + workDone - progress.current().done);
       const result = await runJob(job, {
         folder, samples, signal,
         measure: measured.measure,
@@ -90,7 +89,7 @@ export async function compare(variants: Readonly<Record<string, Variant>>, optio
       });
       await appendResult(resultsFile, result);
       if (result.status === "failed") failures.push(result);
-      reach(unit);
+      reach(work([job]));
       options.onResult?.(result);
     }
   } finally {

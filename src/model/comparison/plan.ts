@@ -11,6 +11,8 @@ export interface Budget {
   steps: number;
   /** Images a step. */
   batchSize: number;
+  /** What a step of a variant costs beside one of the others, above 0; a variant of cost 2 takes half of the steps, so that all cost the same. 1 where none is given. */
+  stepCosts?: Readonly<Record<string, number>>;
 }
 
 export interface PlanOptions {
@@ -36,6 +38,17 @@ const NOT_A_VARIANT = ["name", "seed", "steps", "batchSize"] as const;
 /** Changes what a run leaves on the disk, not what it trains. */
 const NOT_IN_KEY: (keyof TrainConfig)[] = ["name", "checkpointEvery", "sampleEvery"];
 
+/** How many steps a variant may take: those of the budget, fewer where its steps cost more; at least 1. */
+export function stepsOf({ steps, stepCosts = {} }: Budget, variant: string): number {
+  return Math.max(1, Math.round(steps / (stepCosts[variant] ?? 1)));
+}
+
+/** A budget in words. */
+export function budgetText({ steps, batchSize, stepCosts = {} }: Budget): string {
+  const fewer = Object.keys(stepCosts).map((variant) => `${variant}: ${stepsOf({ steps, batchSize, stepCosts }, variant)}`);
+  return `${steps} steps of ${batchSize} images${fewer.length > 0 ? ` (at equal cost, ${fewer.join("; ")})` : ""}`;
+}
+
 /** The seeds that `seeds` means. @throws RangeError when there is none, or one twice */
 export function seedList(seeds: number | readonly number[]): number[] {
   const list = typeof seeds === "number" ? Array.from({ length: seeds }, (_, index) => index) : [...seeds];
@@ -55,11 +68,15 @@ export function planJobs(variants: Readonly<Record<string, Variant>>, { seeds, b
   for (const [name, variant] of [["base", base] as const, ...Object.entries(variants)]) {
     for (const key of NOT_A_VARIANT) if (key in variant) faults.push(`${name}: ${key} is the same for all variants; give it as ${key === "seed" || key === "name" ? (key === "seed" ? "seeds" : "the comparison's name") : `budget.${key}`}`);
   }
+  for (const [name, cost] of Object.entries(budget.stepCosts ?? {})) {
+    if (!names.includes(name)) faults.push(`budget.stepCosts: "${name}" is none of the variants: ${names.join(", ")}`);
+    if (!(typeof cost === "number" && Number.isFinite(cost) && cost > 0)) faults.push(`budget.stepCosts.${name} must be a number above 0, not ${JSON.stringify(cost)}`);
+  }
   const version = codeVersion();
   const jobs = seedList(seeds).flatMap((seed) =>
     names.flatMap((variant): Job[] => {
       try {
-        const config = resolveConfig({ ...base, ...without(variants[variant], NOT_A_VARIANT), ...budget, seed });
+        const config = resolveConfig({ ...base, ...without(variants[variant], NOT_A_VARIANT), steps: stepsOf(budget, variant), batchSize: budget.batchSize, seed });
         const losses = lossFingerprints(config);
         const kept = Object.fromEntries(Object.entries(config).filter(([key]) => !NOT_IN_KEY.includes(key as keyof TrainConfig)));
         const key = hashOf({ config: kept, losses, version });

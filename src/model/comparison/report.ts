@@ -1,4 +1,5 @@
 import type { Comparison } from "./compare";
+import { budgetText } from "./plan";
 
 /** A row of a comparison's table: the variant, its metrics and the verdicts against the baseline. */
 export type ComparisonRow = Record<string, string | number>;
@@ -49,7 +50,7 @@ export function comparisonMarkdown(comparison: Comparison): string {
   return [
     `# ${escapeCell(name)}`,
     "",
-    `${budget.steps} steps of ${budget.batchSize} images; seeds ${seeds.join(", ")}; ${samples} samples a run. Means over seeds with 95 % bootstrap intervals; paired differences; p values corrected over all rows by Holm's method.`,
+    `${budgetText(budget)}; seeds ${seeds.join(", ")}; ${samples} samples a run. Means over seeds with 95 % bootstrap intervals; paired differences; p values corrected over all rows by Holm's method.`,
     "",
     markdownTable(summaryRows(comparison)),
     "",

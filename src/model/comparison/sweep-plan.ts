@@ -60,7 +60,10 @@ export function expandSweep(given: unknown): Sweep {
   if (typeof name !== "string") faults.push("name is missing");
   if (seeds === undefined) faults.push("seeds is missing: how many, or a list");
   if (!Array.isArray(budgets) || budgets.length === 0) faults.push('budgets is missing: a list such as [{ "steps": 200, "batchSize": 32 }]');
-  else for (const budget of budgets) if (!isCount(budget.steps) || !isCount(budget.batchSize)) faults.push(`a budget needs steps and batchSize, whole numbers of at least 1, not ${JSON.stringify(budget)}`);
+  else for (const budget of budgets) {
+    faults.push(...nearFaults("key of a budget", Object.keys(budget), ["steps", "batchSize", "stepCosts"]));
+    if (!isCount(budget.steps) || !isCount(budget.batchSize)) faults.push(`a budget needs steps and batchSize, whole numbers of at least 1, not ${JSON.stringify(budget)}`);
+  }
   if (!isCount(samples) || samples < 2) faults.push(`samples must be a whole number of at least 2, not ${JSON.stringify(samples)}`);
   if (pairs !== "baseline" && pairs !== "all") faults.push(`pairs must be "baseline" or "all", not ${JSON.stringify(pairs)}`);
   for (const [key, values] of Object.entries(grid)) if (!Array.isArray(values) || values.length === 0) faults.push(`grid.${key} must be a list of values`);

@@ -63,7 +63,7 @@ export async function loadImageFolder(options: ImageFolderOptions, run: LongRunO
   const files = await findSplitFiles(root, settings);
   const classes = sortedNames([...files.train, ...files.test].map(({ className }) => className));
   if (classes.length === 1 && !settings.allowSingleClass) {
-    throw new Error(`${root} has one class, ${JSON.stringify(classes[0])}: ${EXPECTED_LAYOUT}, at least two. Set allowSingleClass to use one.`);
+    throw new Error(`${root} has one class, ${JSON.stringify(classes[0])}: ${EXPECTED_LAYOUT}, at least two. A training tells classes apart; loadImageFolder({ allowSingleClass: true }) and crossflow data --allow-single-class read such a folder.`);
   }
   const chosen = {
     train: chooseSome(files.train, settings.trainCount, settings.seed, "train"),

@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { augmentationsOf, drawAugmentation } from "../src/model/augmentation";
 import { networkConfig, resolveConfig, type TrainConfig } from "../src/model/config";
 import { loadEncoder } from "../src/model/encoder";
 import { compile, type CompileOptions } from "../src/model/engine/compile";
@@ -13,7 +14,7 @@ import { randomStream, type RandomStream } from "../src/model/random";
 import { readSafetensors, type SafetensorsTensor } from "../src/model/safetensors";
 import { sample } from "../src/model/sampler";
 import { createTrainingState, disposeTrainingState, type TrainingState } from "../src/model/training-state";
-import { trainingStep, TRANSLATION_SHARE, type StepInputs, type TrainingStep } from "../src/model/training-step";
+import { trainingStep, type StepInputs, type TrainingStep } from "../src/model/training-step";
 import { sampleTimes } from "../src/model/trajectory";
 
 /** Which losses a step has: the pixel loss alone, or with the perceptual and the adversarial loss and the critic's own step. */
@@ -154,10 +155,12 @@ function stepArrays(config: TrainConfig, network: NetworkConfig, step: number, c
     lossShares: { shape: [Object.keys(config.losses).length], data: Float32Array.from(Object.keys(config.losses), (name) => (name === "adversarial" ? (step + 1) / (step + 2) : 1)) },
   };
   if (!critic) return arrays;
-  const reach = Math.floor(imageSize * TRANSLATION_SHARE);
+  const augmentation = drawAugmentation(augmentationsOf(config.criticAugmentation)!, stream, batchSize, imageSize);
+  const drawn = Object.fromEntries(Object.entries(augmentation).map(([name, tensor]) => [name, { shape: tensor.shape, data: tensor.dataSync() as Float32Array | Int32Array }]));
+  tf.dispose(augmentation);
   return {
     ...arrays,
-    shifts: { shape: [2, batchSize], data: stream.integers(2 * batchSize, 2 * reach + 1).map((shift) => shift - reach) },
+    ...drawn,
     penaltyNoise: normal(stream, imageShape),
     criticLearningRate: scalar(4e-4 * (1 + step / 1000)),
     criticStepCount: scalar(step + 1),

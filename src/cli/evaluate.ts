@@ -4,6 +4,8 @@ import { createReporter } from "../setup/report";
 import { CommandError, EXIT, addExamples, addJsonOption, formatTable, interruptSignal } from "./output";
 import { findModel, wholeNumber } from "./sample";
 import type { FeatureNetworkName } from "../model/features/load";
+import { evaluationCaption, evaluationTable } from "../model/metrics/evaluation-table";
+import { independenceNote } from "../model/metrics/independence";
 import type { Evaluation } from "../model/metrics";
 import type { TrainConfig } from "../model/config";
 
@@ -34,7 +36,7 @@ async function evaluate(name: string | undefined, flags: EvaluateFlags): Promise
   const { resolveConfig } = await import("../model/config.js");
   const { loadDataset } = await import("../model/data/load.js");
   const { startEngine } = await import("../model/engine/index.js");
-  const { datasetFeatures, evaluateImages, generatedBatches, loadEvaluationNetworks, loadStatistics, networksOfLosses, saveStatistics } = await import("../model/metrics/index.js");
+  const { datasetFeatures, evaluateImages, generatedBatches, loadEvaluationNetworks, loadStatistics, lossNetworksOf, saveStatistics } = await import("../model/metrics/index.js");
   const { disposeModel, loadModel } = await import("../model/model.js");
   const { datasetConfig } = await import("../model/resources.js");
   const { sample } = await import("../model/sampler.js");
@@ -50,7 +52,7 @@ async function evaluate(name: string | undefined, flags: EvaluateFlags): Promise
     const referenceStatistics = flags.reference === undefined ? undefined : await loadStatistics(flags.reference);
     const networks = await loadEvaluationNetworks(splits, { ...options, features: flags.features });
     const images = generatedBatches((labels, seed) => sample(model, labels, { seed }), splits.test, { count: flags.count, seed: flags.seed * 1_000_003 });
-    const result = await evaluateImages(images, splits.test, networks, { ...options, count: flags.count, seed: flags.seed, referenceStatistics, lossNetworks: networksOfLosses(config) });
+    const result = await evaluateImages(images, splits.test, networks, { ...options, count: flags.count, seed: flags.seed, referenceStatistics, lossNetworks: lossNetworksOf(model) });
     if (flags.saveReference !== undefined) {
       const { statistics } = await datasetFeatures(splits.test, networks.features, options);
       const { name: dataset, split, fingerprint, imageSize } = splits.test;
@@ -68,23 +70,13 @@ async function evaluate(name: string | undefined, flags: EvaluateFlags): Promise
   }
 }
 
-function formatEvaluation(file: string, result: Evaluation): string {
-  const { classAccuracy, inceptionScore, intervals, reference } = result;
-  const interval = (range: [number, number] | undefined, digits: number): string => (range ? ` (95 % interval ${range[0].toFixed(digits)} to ${range[1].toFixed(digits)})` : "");
-  const mark = result.independent ? "" : "  NOT INDEPENDENT: a loss used this network";
-  const rows = [
+/** The table of an evaluation; what is not independent is marked in its row. */
+export function formatEvaluation(file: string, result: Evaluation): string {
+  const note = independenceNote(result.lossNetworks);
+  return formatTable([
     ["model", file],
-    ["samples", `${result.count}, one step each, seed ${result.seed}`],
-    ["compared with", `${result.referenceCount} images of ${reference ? `${reference.dataset} (${reference.split}), saved statistics` : `${result.dataset} (${result.split})`}`],
-    ["features", `${result.features}, ${result.resize}${mark}`],
-    ["Frechet distance", `${result.frechetDistance.toFixed(2)}${interval(intervals.frechetDistance, 2)}${mark}`],
-    ["kernel distance", `${result.kernelDistance.toFixed(4)}${interval(intervals.kernelDistance, 4)}${mark}`],
-    ["precision", `${result.precision.toFixed(3)}${interval(intervals.precision, 3)}${mark}`],
-    ["recall", `${result.recall.toFixed(3)}${interval(intervals.recall, 3)}${mark}`],
-    ["density", `${result.density.toFixed(3)}${interval(intervals.density, 3)}${mark}`],
-    ["coverage", `${result.coverage.toFixed(3)}${interval(intervals.coverage, 3)}${mark}`],
-    ...(inceptionScore ? [["Inception score", `${inceptionScore.value.toFixed(2)} (standard deviation ${inceptionScore.standardDeviation.toFixed(2)} over splits)${mark}`]] : []),
-    ...(classAccuracy ? [["class accuracy", `${(100 * classAccuracy.value).toFixed(1)} % (95 % interval ${(100 * classAccuracy.low).toFixed(1)} to ${(100 * classAccuracy.high).toFixed(1)})`]] : []),
-  ];
-  return formatTable(rows);
+    ["measured", `one step a sample; ${evaluationCaption(result)}`],
+    ...evaluationTable(result).map(({ measure, value, "95 % interval": interval }) => [measure, interval === "-" ? value : `${value}, 95 % interval ${interval}`]),
+    ...(note === undefined ? [] : [["losses", note]]),
+  ]);
 }

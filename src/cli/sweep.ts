@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Command } from "commander";
+import { markedValue } from "../model/metrics/independence";
 import { formatDuration, formatProgress } from "../model/progress";
 import type { Comparison, RunResult } from "../model/comparison";
 import { createReporter } from "../setup/report";
@@ -28,7 +29,7 @@ export function sweepCommand(): Command {
 }
 
 async function sweep(file: string, flags: SweepFlags): Promise<void> {
-  const { expandSweep, planJobs, runSweep } = await import("../model/comparison/index.js");
+  const { DEFAULT_METRICS, dependentMetrics, expandSweep, planJobs, runSweep } = await import("../model/comparison/index.js");
   const { defineSweepLosses } = await import("../model/comparison/sweep-plan.js");
   const given = readSweepFile(file);
   let plan: ReturnType<typeof expandSweep>;
@@ -54,7 +55,7 @@ async function sweep(file: string, flags: SweepFlags): Promise<void> {
       onProgress: (event) => reporter.update(formatProgress(event)),
       onResult: (result) => {
         finished += Number(result.status === "done");
-        reporter.line(describeResult(result));
+        reporter.line(describeResult(result, dependentMetrics([result], DEFAULT_METRICS).map(({ metric }) => metric)));
       },
     });
     if (flags.json) console.log(JSON.stringify({ ok: true, planned, done, comparisons }, null, 2));
@@ -68,16 +69,17 @@ async function sweep(file: string, flags: SweepFlags): Promise<void> {
   }
 }
 
-function describeResult({ variant, seed, status, error, metrics, seconds }: RunResult): string {
-  const outcome = status === "done" ? Object.entries(metrics).map(([name, value]) => `${name} ${value.toPrecision(4)}`).join("  ") : `FAILED: ${error}`;
+/** One line a result. @param dependent metrics that are no evidence for it */
+function describeResult({ variant, seed, status, error, metrics, seconds }: RunResult, dependent: readonly string[]): string {
+  const outcome = status === "done" ? Object.entries(metrics).map(([name, value]) => `${name} ${markedValue(value.toPrecision(4), !dependent.includes(name))}`).join("  ") : `FAILED: ${error}`;
   return `${variant}, seed ${seed}: ${outcome} (${formatDuration(seconds)})`;
 }
 
 async function printComparison(comparison: Comparison): Promise<void> {
-  const { differenceRows, failureLines, summaryRows } = await import("../model/comparison/index.js");
+  const { differenceRows, failureLines, independenceLines, summaryRows } = await import("../model/comparison/index.js");
   const { name, folder } = comparison;
   const asText = (rows: Record<string, string | number>[]): string => (rows.length === 0 ? "" : formatTable([Object.keys(rows[0]), ...rows.map((row) => Object.values(row).map(String))]));
-  console.log([`\n${name}`, asText(summaryRows(comparison)), "", asText(differenceRows(comparison)), ...failureLines(comparison).map((line) => `failed: ${line}`), "", `table: ${join(folder, "table.md")}`].join("\n"));
+  console.log([`\n${name}`, asText(summaryRows(comparison)), "", asText(differenceRows(comparison)), ...independenceLines(comparison), ...failureLines(comparison).map((line) => `failed: ${line}`), "", `table: ${join(folder, "table.md")}`].join("\n"));
 }
 
 function readSweepFile(file: string): unknown {

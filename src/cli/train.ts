@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { Command, InvalidArgumentError } from "commander";
+import { independenceNote } from "../model/metrics/independence";
 import { formatProgress } from "../model/progress";
 import { createReporter } from "../setup/report";
 import type { TrainConfig } from "../model/config";
@@ -87,9 +88,10 @@ async function trainRun(name: string | undefined, flags: TrainFlags): Promise<vo
     throw new CommandError(kept, EXIT.interrupted, { cause: error });
   }
   const dataShare = spent.seconds > 0 ? spent.dataSeconds / spent.seconds : 0;
-  const result = { run: run.folder, model: run.modelFile, steps: last?.step ?? config.steps, seconds: last?.elapsedSeconds, dataShare, losses: last?.losses };
+  const result = { run: run.folder, model: run.modelFile, steps: last?.step ?? config.steps, seconds: last?.elapsedSeconds, dataShare, losses: last?.losses, lossNetworks: last?.lossNetworks };
+  const note = independenceNote(last?.lossNetworks ?? []);
   if (flags.json) console.log(JSON.stringify({ ok: true, ...result }, null, 2));
-  else console.log(formatTable([["run", run.folder], ["model", run.modelFile], ["metrics", run.metricsFile], ["diagnostics", run.diagnosticsFile], ["samples", run.samples], ["data", `${(100 * dataShare).toFixed(1)} % of the steps' time`]]));
+  else console.log(formatTable([["run", run.folder], ["model", run.modelFile], ["metrics", run.metricsFile], ["diagnostics", run.diagnosticsFile], ["samples", run.samples], ["data", `${(100 * dataShare).toFixed(1)} % of the steps' time`], ...(note === undefined ? [] : [["measures", note]])]));
 }
 
 function describeLosses({ losses }: StepEvent): string {

@@ -1,6 +1,6 @@
 import type { Comparison } from "../model/comparison";
 import { budgetText } from "../model/comparison/plan";
-import { differenceRows, failureLines, summaryRows } from "../model/comparison/report";
+import { differenceRows, failureLines, independenceLines, summaryRows } from "../model/comparison/report";
 import { generateImages } from "../model/baselines";
 import type { Encoder } from "../model/encoder";
 import { tf } from "../model/engine/tf";
@@ -97,14 +97,21 @@ export async function showComparison(comparison: Comparison, options: Comparison
   showTable(summaryRows(comparison), { caption: `${budgetText(budget)}, seeds ${seeds.join(", ")}, ${samples} samples a run; means with 95 % bootstrap intervals` });
   const rows = differenceRows(comparison);
   if (rows.length > 0) showTable(rows, { caption: "Paired differences; p values corrected over all rows by Holm's method" });
+  const marks = independenceLines(comparison);
+  if (marks.length > 0) markdown(listed(marks));
   const failures = failureLines(comparison);
-  if (failures.length > 0) markdown(["Failed:", ...failures.map((line) => `- ${line.replace(/[\\`*_<>[\]]/g, "\\$&")}`)].join("\n"));
+  if (failures.length > 0) markdown(`Failed:\n\n${listed(failures)}`);
   for (const { name } of comparison.metrics) if (comparison.differences.some(({ metric, seeds: count }) => metric === name && count > 0)) showFigure(forestPlot(comparison, name));
   showFigure(comparisonCurves(comparison));
   const grid = await comparisonSamples(comparison, options);
   if (!grid) return;
   await showImageGrid(grid.images, { columns: grid.columns, rowLabels: grid.rows, scale: 2, caption: "One-step samples, the same noise and class in each column" });
   grid.images.dispose();
+}
+
+/** Lines as a Markdown list, with nothing in them taken for Markdown. */
+function listed(lines: readonly string[]): string {
+  return lines.map((line) => `- ${line.replace(/[\\`*_<>[\]]/g, "\\$&")}`).join("\n");
 }
 
 function unknownMetric({ metrics }: Comparison, name: string): never {

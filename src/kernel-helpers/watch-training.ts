@@ -1,3 +1,4 @@
+import { independenceNote } from "../model/metrics/independence";
 import type { ProgressListener } from "../model/progress";
 import type { StepEvent } from "../model/trainer";
 import { display } from "./display";
@@ -51,8 +52,9 @@ export async function* watchTraining(start: (watch: TrainingWatch) => AsyncItera
       chart.add(step, event.losses);
       if (event.samples) {
         const { pixels, count, imageSize, labels } = event.samples;
+        const note = independenceNote(event.lossNetworks);
         const images = { pixels: new Uint8Array(pixels), shape: [count, imageSize, imageSize, 3] as const };
-        samples.update(() => imageGridBundle(images, { columns: new Set(labels).size, scale: Math.max(1, Math.round(64 / imageSize)), caption: `Samples after step ${step}` }));
+        samples.update(() => imageGridBundle(images, { columns: new Set(labels).size, scale: Math.max(1, Math.round(64 / imageSize)), caption: [`Samples after step ${step}`, note].filter((line) => line !== undefined).join(". ") }));
       }
       if (event.diagnostics) {
         const { alarms: raised } = event.diagnostics;

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { TrainConfig } from "./config";
 import { tf } from "./engine/tf";
 import { describeFileError, writeFileAtomic } from "./files";
+import { lossNetworksOf } from "./metrics/independence";
 import { assertSameParameters, disposeModel, loadModel } from "./model";
 import type { NetworkConfig } from "./network";
 import { float32Values, readSafetensors, writeSafetensors, type SafetensorsTensor } from "./safetensors";
@@ -23,6 +24,8 @@ export interface CheckpointRecord {
   order: string;
   /** Seconds of training so far. */
   seconds: number;
+  /** Networks that losses used in the trainings that this one went on from; not in records of runs older than this entry. */
+  earlierLossNetworks?: string[];
 }
 
 const RECORD_FILE = "checkpoint.json";
@@ -109,9 +112,10 @@ export async function restoreCheckpoint(folder: string, state: TrainingState): P
  * The model may have been trained on other data with another encoder, as long as all sizes agree: the training then adapts it.
  * @param file a model.safetensors that saveModel() wrote
  * @param state made by createTrainingState(), not yet trained
+ * @returns the networks that losses of the model's trainings used
  * @throws Error when the file is missing, damaged or no model, or listing every size in which the model's network differs from the state's
  */
-export async function startFromModel(file: string, state: TrainingState): Promise<void> {
+export async function startFromModel(file: string, state: TrainingState): Promise<string[]> {
   const model = await loadModel(file);
   try {
     const differing = (Object.keys(state.network) as (keyof NetworkConfig)[]).filter((key) => model.network[key] !== state.network[key]);
@@ -122,6 +126,7 @@ export async function startFromModel(file: string, state: TrainingState): Promis
     for (const group of [state.variables.parameters, state.variables.average]) {
       for (const [name, variable] of Object.entries(group)) tf.tidy(() => variable.assign(tf.add(model.parameters[name], 0)));
     }
+    return lossNetworksOf(model);
   } finally {
     disposeModel(model);
   }

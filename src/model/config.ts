@@ -1,3 +1,4 @@
+import { AUGMENTATIONS, augmentationsOf } from "./augmentation";
 import { METHOD_NAMES, METHOD_SETTINGS, type MethodName } from "./baselines/settings";
 import { DATASET_NAMES, type DatasetConfig } from "./data/load";
 import { timeShiftFor, type TimeOptions } from "./trajectory";
@@ -109,6 +110,8 @@ export interface TrainConfig extends TimeOptions, TimeSamplerOptions {
   criticSize: number;
   /** Channels of the critic's first layer, or of each head on frozen features. */
   criticChannels: number;
+  /** How what the critic sees is changed, real images and samples alike: names of AUGMENTATIONS and "colour" (the first three), joined by commas, or "none". */
+  criticAugmentation: string;
   /** Weight of the critic's gradient penalty, and the length of its finite difference. */
   criticPenalty: number;
   criticPenaltyStep: number;
@@ -221,6 +224,7 @@ export const TRAIN_OPTIONS: { [Key in keyof TrainConfig]: Option<TrainConfig[Key
   criticNetwork: oneOf<string>("pixels", ["pixels", ...FROZEN_NETWORKS]),
   criticSize: count(48, "pixels", 16),
   criticChannels: count(24, "channels"),
+  criticAugmentation: { default: "translation", unit: "", expected: `"none", or of ${[...AUGMENTATIONS, "colour"].join(", ")} some joined by commas`, valid: (given) => typeof given === "string" && augmentationsOf(given) !== undefined, names: () => [...AUGMENTATIONS, "colour", "none"] },
   criticPenalty: rate(0.05),
   criticPenaltyStep: rate(0.05, "of the images' range"),
   criticPenaltyOn: oneOf<string>("both", ["both", "real", "samples"]),

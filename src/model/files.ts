@@ -33,6 +33,11 @@ export async function writeFileAtomic(path: string, data: string | Uint8Array | 
   }
 }
 
+/** A path as it is shown: with ~ for the home folder, which a shell understands and a saved notebook may show anywhere. */
+export function shownPath(path: string, home: string = homedir()): string {
+  return home !== "" && (path === home || path.startsWith(`${home}/`)) ? `~${path.slice(home.length)}` : path;
+}
+
 function isChunkList(data: string | Uint8Array | readonly Uint8Array[]): data is readonly Uint8Array[] {
   return Array.isArray(data);
 }

@@ -7,6 +7,7 @@ export { projectRoot } from "./files";
 export { openSafetensors, openShardedSafetensors, readSafetensors, writeSafetensors, type OpenSafetensors } from "./safetensors";
 export { convertWeights, loadWeights } from "./weights/load";
 export { PRETRAINED_NETWORKS, type PretrainedNetwork } from "./weights/networks";
+export { hasWeights, weightsFiles, type WeightsFileRow } from "./weights/available";
 export { openWeights, type WeightsFile } from "./weights/weights-file";
 
 export * from "./data";
@@ -37,6 +38,7 @@ export { pixelLoss, type PixelLossOptions } from "./losses/pixel";
 export { REGION_WEIGHTS } from "./losses/region-weights";
 export * from "./schedules";
 export { featureCritic, featureCriticShapes, featureLevels, type FeatureCriticConfig } from "./critic-features";
+export { augment, AUGMENTATIONS, augmentationsOf, drawAugmentation, type AugmentationDraws, type AugmentationName } from "./augmentation";
 export { critic, criticShapes, translate, type CriticConfig } from "./critic";
 
 export * from "./optimizer";

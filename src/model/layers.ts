@@ -1,4 +1,5 @@
 import { tf } from "./engine/tf";
+import { convolutionInStrips, stripRows, stripsPay } from "./strips";
 
 /** Weights by dotted name, `blocks.3.attention.qkv.weight`; the same names stand in checkpoints and summaries. */
 export type Parameters = Record<string, tf.Tensor>;
@@ -43,7 +44,9 @@ export function rmsNorm(parameters: Parameters, name: string, x: tf.Tensor, epsi
  * @returns [B, H / stride, W / stride, E] for a weight of shape [k, k, C, E]
  */
 export function convolution(parameters: Parameters, name: string, x: tf.Tensor4D, stride = 1): tf.Tensor4D {
-  const result = tf.conv2d(x, parameter<tf.Tensor4D>(parameters, `${name}.weight`), stride, "same");
+  const weight = parameter<tf.Tensor4D>(parameters, `${name}.weight`);
+  const rows = stripsPay() ? stripRows(x.shape, weight.shape, stride) : undefined;
+  const result = rows === undefined ? tf.conv2d(x, weight, stride, "same") : convolutionInStrips(x, weight, stride, rows);
   const bias = parameters[`${name}.bias`];
   return bias ? tf.add(result, bias) : result;
 }

@@ -26,6 +26,27 @@ export function runPaths(name: string, runsFolder: string = join(projectRoot(), 
   return { folder, checkpoints: join(folder, "checkpoints"), samples: join(folder, "samples"), configFile: join(folder, "config.json"), metricsFile: join(folder, "metrics.jsonl"), diagnosticsFile: join(folder, "diagnostics.jsonl"), modelFile: join(folder, "model.safetensors") };
 }
 
+// State of the process, by its nature: two loops of one process must not write the same files. An interrupted notebook cell is let go of while its last step and
+// checkpoint are still under way, and the next cell may ask for the same run at once.
+const underWay = new Map<string, { signal: AbortSignal; ended: Promise<void> }>();
+
+/** Waits until a training in this folder that has been asked to stop has written its checkpoint. One that nobody asked to stop is not waited for: its loop may have been left for good. */
+export async function interruptedTrainingEnds({ folder }: Run): Promise<void> {
+  const found = underWay.get(folder);
+  if (found?.signal.aborted) await found.ended;
+}
+
+/** Notes that a training writes in this folder, until the function that is returned is called. */
+export function noteTraining({ folder }: Run, signal: AbortSignal): () => void {
+  let end: () => void;
+  const training = { signal, ended: new Promise<void>((resolve) => (end = resolve)) };
+  underWay.set(folder, training);
+  return () => {
+    if (underWay.get(folder) === training) underWay.delete(folder);
+    end();
+  };
+}
+
 // What may differ between a run and the training that goes on with it.
 const MAY_CHANGE: (keyof TrainConfig)[] = ["checkpointEvery", "sampleEvery", "diagnosticsEvery", "compile"];
 

@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { augmentationsOf, drawAugmentation } from "./augmentation";
 import { generateImages, methodResources } from "./baselines";
 import { restoreCheckpoint, saveCheckpoint, startFromModel } from "./checkpoint";
 import { LATENT_SHARDS, resolveConfig, resolvedTimeShift, type TrainConfig } from "./config";
@@ -12,16 +13,17 @@ import { imageGrid, writePicture } from "./image-files";
 import { interruptSignal, yieldToEventLoop } from "./interrupt";
 import { LossError, lossNamed, type FeatureLevels } from "./losses";
 import { latentReference } from "./marginal-velocity";
+import { networksOfLosses } from "./metrics/independence";
 import { saveModel, type Model } from "./model";
 import { emaDecayAt, learningRateAt } from "./optimizer";
 import { createProgress, type ProgressListener } from "./progress";
 import { randomStream, type RandomStream } from "./random";
 import { loadTrainingResources, trainingResources, type Resources, type TrainingResources } from "./resources";
-import { appendMetrics, findRun, openRun, readDiagnostics, type ExistingRun } from "./run";
+import { appendMetrics, findRun, interruptedTrainingEnds, noteTraining, openRun, readDiagnostics, runPaths, type ExistingRun } from "./run";
 import { lossShareAt } from "./schedules";
 import { adversarialName, createTrainingState, disposeTrainingState, type StreamName, type TrainingState } from "./training-state";
 import { batchesAhead, type BatchesAhead, type Rows, type TrainingRows } from "./training-rows";
-import { SAMPLE_OUTPUTS, trainingStep, TRANSLATION_SHARE, type CriticInputs, type StepInputs, type TrainingStep } from "./training-step";
+import { SAMPLE_OUTPUTS, trainingStep, type CriticInputs, type StepInputs, type TrainingStep } from "./training-step";
 import { sampleTimes } from "./trajectory";
 
 /** What one step of a training tells. */
@@ -48,6 +50,8 @@ export interface StepEvent {
   secondsLeft: number | undefined;
   /** Samples of the averaged weights, the same noise and classes each time: bytes [N, S, S, 3] and labels. */
   samples?: { pixels: Uint8ClampedArray; count: number; imageSize: number; labels: number[] };
+  /** Pretrained networks that losses of this training, and of those it went on from, use: what is measured in them is not independent. */
+  lossNetworks: readonly string[];
   /** What the training showed since the diagnostics before, in steps that have them; its `alarms` name signs of a collapse, their cause and cure. */
   diagnostics?: Diagnostics;
   /** Folder of the checkpoint that was written after this step. */
@@ -87,6 +91,7 @@ export async function* train(given: Partial<TrainConfig>, options: TrainOptions 
   const adversarial = adversarialName(config);
   const signal = options.signal ?? interruptSignal();
   signal.throwIfAborted();
+  await interruptedTrainingEnds(runPaths(config.name, options.runsFolder));
   const found = findRun(config, options.existing ?? "fail", options.runsFolder);
   const { run, checkpoint } = found;
   const loaded = options.resources ? undefined : await loadTrainingResources(config, { onProgress: options.onProgress, signal });
@@ -99,13 +104,15 @@ export async function* train(given: Partial<TrainConfig>, options: TrainOptions 
   let batches: BatchesAhead | undefined;
   let observer: { window: DiagnosticsWindow; probe: Probe } | undefined;
   let savedStep = -1;
+  let earlierLossNetworks: string[] = [];
   let seconds = 0;
   // False while a step is under way: after a failure in it, weights and streams are those of no step and must not be saved.
   let betweenSteps = true;
   const save = async (): Promise<string> => {
     savedStep = state.step;
-    return saveCheckpoint(run.checkpoints, state, { config, encoder: resources.encoderFingerprint, dataset: rows.fingerprint, order: batches?.position() ?? order.state(), seconds });
+    return saveCheckpoint(run.checkpoints, state, { config, encoder: resources.encoderFingerprint, dataset: rows.fingerprint, order: batches?.position() ?? order.state(), seconds, earlierLossNetworks });
   };
+  const trainingEnded = noteTraining(run, signal);
   try {
     if (checkpoint) {
       const record = await restoreCheckpoint(checkpoint, state);
@@ -113,7 +120,9 @@ export async function* train(given: Partial<TrainConfig>, options: TrainOptions 
       order.restore(record.order);
       savedStep = state.step;
       seconds = record.seconds;
-    } else if (config.initialModel !== "") await startFromModel(config.initialModel, state);
+      earlierLossNetworks = record.earlierLossNetworks ?? [];
+    } else if (config.initialModel !== "") earlierLossNetworks = await startFromModel(config.initialModel, state);
+    const lossNetworks = networksOfLosses(config, earlierLossNetworks);
     await openRun(config, found);
     batches = batchesAhead(order, rows);
     if (config.diagnosticsEvery > 0) observer = { window: createDiagnosticsWindow(config, readDiagnostics(run.diagnosticsFile)), probe: await createProbe(state.network, rows, config.seed) };
@@ -166,8 +175,10 @@ export async function* train(given: Partial<TrainConfig>, options: TrainOptions 
         waitShare: (ready - started) / 1000 / (stepSeconds - compileSeconds),
         elapsedSeconds: seconds,
         secondsLeft,
+        lossNetworks,
       };
-      await appendMetrics(run.metricsFile, { ...event });
+      // The networks are those of every step, and stand in the run's model: no line needs them.
+      await appendMetrics(run.metricsFile, { ...event, lossNetworks: undefined });
       if (diagnostics) {
         await appendMetrics(run.diagnosticsFile, { ...diagnostics });
         event.diagnostics = diagnostics;
@@ -177,7 +188,7 @@ export async function* train(given: Partial<TrainConfig>, options: TrainOptions 
         event.samples = await sampleGrid(config, state, resources, options.samplesPerClass ?? 4);
         await writePicture(join(run.samples, `step-${String(state.step).padStart(8, "0")}.png`), imageGrid(event.samples.pixels, event.samples.imageSize, { columns: state.network.classes, scale: 2 }));
       }
-      if (last) await saveModel(run.modelFile, averagedModel(config, state, resources, seconds));
+      if (last) await saveModel(run.modelFile, averagedModel(config, state, resources, seconds, lossNetworks));
       yield event;
       await yieldToEventLoop();
       signal.throwIfAborted();
@@ -190,6 +201,7 @@ export async function* train(given: Partial<TrainConfig>, options: TrainOptions 
       observer?.probe.dispose();
       disposeTrainingState(state);
       if (reference) tf.dispose({ ...reference });
+      trainingEnded();
       await loaded?.dispose();
     }
   }
@@ -273,9 +285,8 @@ function stepInputs(config: TrainConfig, state: Pick<TrainingState, "step" | "cr
     lossShares: tf.tensor1d(active.map((name) => lossShare(config, name, state.step))),
   };
   if (criticLearns) {
-    const reach = Math.floor(imageSize * TRANSLATION_SHARE);
     const criticInputs: CriticInputs = {
-      shifts: tf.tensor2d(streams.critic.integers(2 * batchSize, 2 * reach + 1).map((shift) => shift - reach), [2, batchSize], "int32"),
+      ...drawAugmentation(augmentationsOf(config.criticAugmentation)!, streams.critic, batchSize, imageSize),
       penaltyNoise: tf.tensor4d(streams.critic.normal(batchSize * imageSize * imageSize * 3), [batchSize, imageSize, imageSize, 3]),
       criticLearningRate: tf.scalar(config.criticLearningRate * share),
       criticStepCount: tf.scalar(state.criticSteps + 1),
@@ -305,14 +316,14 @@ function assertFinite(values: Record<string, number>, active: string[], step: nu
 }
 
 /** A model of the state's averaged weights; shares their tensors. */
-function averagedModel(config: TrainConfig, state: TrainingState, resources: TrainingResources, seconds: number): Model {
+function averagedModel(config: TrainConfig, state: TrainingState, resources: TrainingResources, seconds: number, lossNetworks: string[] = []): Model {
   return {
     network: state.network,
     parameters: state.variables.average,
     classNames: [...resources.rows.classes],
     encoderFingerprint: resources.encoderFingerprint,
     minimumTime: config.minimumTime,
-    provenance: { config, steps: state.step, seconds: Math.round(seconds), dataset: resources.rows.fingerprint },
+    provenance: { config, steps: state.step, seconds: Math.round(seconds), dataset: resources.rows.fingerprint, lossNetworks },
   };
 }
 

@@ -1,7 +1,8 @@
 import { methodNamed } from "./baselines";
 import type { TrainConfig } from "./config";
 import { consistencyTarget } from "./consistency";
-import { critic, translate, type Scores } from "./critic";
+import { augment, augmentationsOf, type AugmentationDraws } from "./augmentation";
+import { critic, type Scores } from "./critic";
 import { featureCritic } from "./critic-features";
 import { compile, type Compiled, type CompileOptions, type StaticArguments } from "./engine/compile";
 import { withPrecision, type Precision } from "./engine/precision";
@@ -29,18 +30,13 @@ export interface StepInputs extends Batch, Record<string, tf.Tensor> {
   earlier: tf.Tensor1D;
 }
 
-/** What the critic needs besides, in steps in which it takes part. */
-export interface CriticInputs extends Record<string, tf.Tensor> {
-  /** Translations of the samples and their real images, int32 [2, B]: rows and columns; the critic sees both moved alike. */
-  shifts: tf.Tensor2D;
+/** What the critic needs besides, in steps in which it takes part. The augmentation's numbers hold for a sample and its real image: the critic sees both changed alike. */
+export interface CriticInputs extends AugmentationDraws {
   /** Directions of the gradient penalty [B, H, W, 3]. */
   penaltyNoise: tf.Tensor4D;
   criticLearningRate: tf.Scalar;
   criticStepCount: tf.Scalar;
 }
-
-/** Largest translation of the critic's augmentation, as a share of the image's height. */
-export const TRANSLATION_SHARE = 1 / 8;
 
 /** What a step reads and never changes. */
 export interface FrozenParts {
@@ -192,17 +188,14 @@ function updateNetwork(config: TrainConfig, state: TrainingState, gradients: Rec
   for (const updates of byShape.values()) muonTogether(updates, matrixLearningRate, { weightDecay: decayOf(updates[0].variable) });
 }
 
-/** The critic as the losses see it (on translated images), and its own step on the samples of the same batch. */
+/** The critic as the losses see it (on augmented images), and its own step on the samples of the same batch. */
 function criticOf(config: TrainConfig, state: TrainingState, { criticFeatures }: FrozenParts, inputs: CriticInputs, present: boolean): { score: CriticScore; update(pictures: CriticPictures[]): Record<string, tf.Tensor> } {
   if (!present) return { score: missing("critic", "only a training with a loss whose name begins with \"adversarial\" has one"), update: missing("critic", "only a training with a loss whose name begins with \"adversarial\" has one") };
   const { critic: weights, criticFirst, criticSecond } = state.variables;
-  const [rows, columns] = tf.split(inputs.shifts, 2, 0).map((row) => row.reshape([-1]) as tf.Tensor1D);
+  const augmentations = augmentationsOf(config.criticAugmentation)!;
   const judged = (images: tf.Tensor4D, y: tf.Tensor1D): Scores =>
     state.featureCritic ? featureCritic(state.featureCritic, weights, (criticFeatures ?? missing("network for its critic", "set criticNetwork to \"pixels\""))(images), y) : critic(state.critic!, weights, images, y);
-  const score: CriticScore = (images, y) => {
-    const shift = (offsets: tf.Tensor1D): tf.Tensor1D => tf.slice(offsets, 0, images.shape[0]);
-    return judged(translate(images, shift(rows), shift(columns)), y);
-  };
+  const score: CriticScore = (images, y) => judged(augment(augmentations, images, inputs), y);
   const { kind } = adversarialVariant(adversarialName(config)!);
   const update = (parts: CriticPictures[]): Record<string, tf.Tensor> => {
     const join = <T extends tf.Tensor>(tensors: T[]): T => (tensors.length === 1 ? tensors[0] : tf.concat(tensors, 0));

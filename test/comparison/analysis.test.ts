@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { compareResults, summarizeVariants, type Metric, type RunResult } from "../../src/model/comparison";
+import { compareResults, comparisonMarkdown, dependentMetrics, differenceRows, summarizeVariants, summaryRows, type Comparison, type Metric, type RunResult } from "../../src/model/comparison";
 import { randomStream } from "../../src/model/random";
 
 const metrics: Metric[] = [{ name: "accuracy", better: "higher", unit: "" }, { name: "distance", better: "lower", unit: "" }];
@@ -47,4 +47,28 @@ test("the chance of any false verdict among many alike variants stays near the l
   }
   // 5 % of 200 with three standard deviations; uncorrected it would be about 13 to 18 %.
   assert.ok(comparisons <= trials * 0.05 + 3 * Math.sqrt(trials * 0.05 * 0.95), `${comparisons} of ${trials}`);
+});
+
+test("a metric whose network a loss used is shown with its mark, not tested, and takes nothing from the other tests", () => {
+  const inFeatures: Metric[] = [{ name: "accuracy", better: "higher", unit: "" }, { name: "distance", better: "lower", unit: "", network: "seen" }];
+  const noise = randomStream(2, "noise").normal(10);
+  const results = [0, 1, 2, 3].flatMap((seed) => [
+    result("plain", seed, { accuracy: noise[seed], distance: 5 + noise[seed] }),
+    { ...result("fooled", seed, { accuracy: noise[seed] + 1 + 0.1 * noise[4 + seed], distance: 1 + noise[seed] + 0.1 * noise[4 + seed] }), lossNetworks: ["other", "seen"] },
+  ]);
+  const notIndependent = dependentMetrics(results, inFeatures);
+  assert.deepEqual(notIndependent, [{ variant: "fooled", metric: "distance", network: "seen" }]);
+  const differences = compareResults(results, ["plain", "fooled"], inFeatures);
+  const [accuracy, distance] = differences;
+  assert.equal(accuracy.verdict, "better");
+  assert.equal(accuracy.correctedPValue, accuracy.pValue, "one test alone was made");
+  assert.deepEqual([distance.verdict, distance.pValue, distance.signFlipPValue], ["not independent", NaN, NaN]);
+  assert.ok(distance.mean < -3.5, "the difference itself is still shown");
+  const comparison: Comparison = { name: "marked", folder: "", variants: ["plain", "fooled"], seeds: [0, 1, 2, 3], budget: { steps: 1, batchSize: 1 }, samples: 1, metrics: inFeatures, results, summaries: summarizeVariants(results, ["plain", "fooled"], inFeatures), differences, notIndependent };
+  const [plain, fooled] = summaryRows(comparison);
+  assert.doesNotMatch(String(plain.distance), /not independent/);
+  assert.match(String(fooled.distance), /^[\d.-]+ \([\d.-]+ to [\d.-]+\) \(not independent\)$/);
+  assert.doesNotMatch(String(fooled.accuracy), /not independent/);
+  assert.deepEqual(differenceRows(comparison).map(({ metric, verdict }) => [metric, verdict]), [["accuracy", "better"], ["distance", "not independent"]]);
+  assert.match(comparisonMarkdown(comparison), /- fooled: distance is not independent, since a loss used seen/);
 });

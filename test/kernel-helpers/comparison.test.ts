@@ -10,7 +10,7 @@ const results: RunResult[] = [0, 1, 2].flatMap((seed) =>
   ["plain", "<b>mine</b>"].map((variant, index) => ({ key: `${variant}${seed}`, variant, seed, status: "done" as const, samples: 4, metrics: { accuracy: 0.1 * seed + 0.3 * index + 0.01 * seed * index }, curve: [1, 2, 3].map((step) => ({ step, residual: 1 / step + 0.1 * seed + index })), seconds: 1, model: "" })),
 );
 const variants = ["plain", "<b>mine</b>"];
-const comparison: Comparison = { name: "drawn", folder: "", variants, seeds: [0, 1, 2], budget: { steps: 3, batchSize: 4 }, samples: 4, metrics, results, summaries: summarizeVariants(results, variants, metrics), differences: compareResults(results, variants, metrics) };
+const comparison: Comparison = { name: "drawn", folder: "", variants, seeds: [0, 1, 2], budget: { steps: 3, batchSize: 4 }, samples: 4, metrics, results, summaries: summarizeVariants(results, variants, metrics), differences: compareResults(results, variants, metrics), notIndependent: [] };
 
 test("a forest plot draws the mean difference within its intervals, and says the verdict", () => {
   const figure = forestPlot(comparison);

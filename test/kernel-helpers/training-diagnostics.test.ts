@@ -39,7 +39,7 @@ describe("a training's diagnostics", () => {
     const shown = new Map<string, MimeBundle>();
     const show = (bundle: MimeBundle, { id = "" }: DisplayOptions): void => void shown.set(id, bundle);
     async function* training(): AsyncGenerator<StepEvent> {
-      for (let step = 1; step <= 3; step++) yield { step, steps: 3, losses: { pixel: 1 }, total: 1, gradientNorm: 1, residual: 1, learningRate: 1, seconds: 0.1, dataSeconds: 0, waitShare: 0, elapsedSeconds: step, secondsLeft: 1, diagnostics: diagnostics(step, step === 2 ? [alarm] : []) };
+      for (let step = 1; step <= 3; step++) yield { step, steps: 3, losses: { pixel: 1 }, total: 1, gradientNorm: 1, residual: 1, learningRate: 1, seconds: 0.1, dataSeconds: 0, waitShare: 0, elapsedSeconds: step, secondsLeft: 1, lossNetworks: [], diagnostics: diagnostics(step, step === 2 ? [alarm] : []) };
     }
     const texts = (): string[] => [...shown.values()].map((bundle) => String(bundle["text/plain"]));
     for await (const { step } of watchTraining(training, { show, diagnostics: true })) if (step === 1) assert.ok(!texts().some((text) => text.includes("collapse")));

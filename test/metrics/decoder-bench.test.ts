@@ -1,9 +1,15 @@
 import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "node:test";
 import { createDataset, type Dataset } from "../../src/model/data";
 import { tf } from "../../src/model/engine/tf";
 import type { FeatureNetwork } from "../../src/model/features/feature-network";
+import { compile } from "../../src/model/engine/compile";
+import type { Lpips } from "../../src/model/features/lpips";
 import { decoderBench, type BenchedDecoder } from "../../src/model/metrics/decoder-bench";
+import { decoderBenchNotes, decoderBenchTable } from "../../src/model/metrics/decoder-bench-table";
 import { randomStream } from "../../src/model/random";
 
 /** Images of 12 x 12 pixels in blocks of 2 x 2, which halving keeps whole. */
@@ -54,6 +60,53 @@ test("each decoder is measured on clean, moved and generated latents, and nothin
   // A batch's image and its clipped copy: 12 x 12 x 3 numbers of 4 bytes each.
   assert.ok(clean.peakBytesPerImage >= 12 * 12 * 3 * 4 && clean.peakBytesPerImage < 4 * 12 * 12 * 3 * 4, `${clean.peakBytesPerImage}`);
   assert.equal(progress.at(-1), 8 * 40);
+});
+
+/** A stand-in for LPIPS: the mean absolute difference. */
+const lpips: Lpips = { ...features, name: "lpips-vgg16", distance: (images, references) => tf.tidy(() => images.sub(references).abs().mean([1, 2, 3])) };
+
+test("what is measured in a network that a decoder's losses used is marked in its rows, its table and below it", async () => {
+  const trained: BenchedDecoder = { ...exact, name: "trained", lossNetworks: ["means", "lpips-vgg16"] };
+  const rows = await decoderBench([exact, trained], blocks(), features, { count: 20, batchSize: 10, deviations: [], lpips });
+  assert.deepEqual(rows.map(({ decoder, latents, notIndependent }) => [decoder, latents, notIndependent]), [
+    ["exact", "clean", []],
+    ["exact", "generated", []],
+    ["trained", "clean", ["lpips", "frechetDistance"]],
+    ["trained", "generated", ["frechetDistance"]],
+  ]);
+  const [plain, , marked, generated] = decoderBenchTable(rows);
+  assert.deepEqual([plain.LPIPS, marked.LPIPS, generated.LPIPS], ["0.000", "0.000 (not independent)", "-"]);
+  assert.match(marked["Frechet distance, means"], /^\d+ \(not independent\)$/);
+  assert.match(generated["Frechet distance, means"], /^\d+ \(not independent\)$/);
+  assert.match(decoderBenchNotes(rows).join("\n"), /^"not independent": a loss of this decoder's training used the network/);
+  assert.deepEqual(decoderBenchNotes(rows.slice(0, 2)), []);
+});
+
+test("without LPIPS's weights the rows say which file to fetch and where it goes", async () => {
+  const [cache, empty] = [process.env.CROSSFLOW_CACHE, mkdtempSync(join(tmpdir(), "no-weights-"))];
+  process.env.CROSSFLOW_CACHE = empty;
+  try {
+    const rows = await decoderBench([exact], blocks(), features, { count: 10, batchSize: 10, deviations: [] });
+    assert.ok(rows.every(({ lpips: measured }) => measured === undefined));
+    assert.ok(rows[0].lpipsMissing?.includes(join(empty, "vgg16", "vgg16-397923af.pth")) && rows[0].lpipsMissing.includes("https://download.pytorch.org/models/vgg16-397923af.pth"), rows[0].lpipsMissing);
+    assert.equal(decoderBenchTable(rows)[0].LPIPS, "no weights");
+    assert.match(decoderBenchNotes(rows)[0], /^No LPIPS: VGG16 weights not found/);
+  } finally {
+    if (cache === undefined) delete process.env.CROSSFLOW_CACHE;
+    else process.env.CROSSFLOW_CACHE = cache;
+    rmSync(empty, { recursive: true });
+  }
+});
+
+test("memory is that of the operations, for a decoder that runs as one compiled graph too", async () => {
+  const graph = compile(({ latents }: { latents: tf.Tensor4D }) => ({ images: tf.image.resizeNearestNeighbor(latents, [12, 12]).add(1).sub<tf.Tensor4D>(1) }), { name: "the decoder" });
+  const compiled: BenchedDecoder = { ...exact, decode: (latents) => graph({ latents }).images };
+  const options = { count: 20, batchSize: 10, deviations: [0.1, 0.2], lpips };
+  await decoderBench([compiled], blocks(), features, options);
+  const rows = await decoderBench([compiled], blocks(), features, options);
+  graph.dispose();
+  // Three images of 12 x 12 x 3 numbers lie there at once at least: enlarged, brightened, darkened.
+  assert.ok(rows.every(({ peakBytesPerImage }) => peakBytesPerImage >= 3 * 12 * 12 * 3 * 4), JSON.stringify(rows.map(({ peakBytesPerImage }) => peakBytesPerImage)));
 });
 
 test("an abort stops between batches and leaves no tensor", async () => {

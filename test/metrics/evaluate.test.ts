@@ -7,6 +7,8 @@ import { createDataset, type Dataset } from "../../src/model/data";
 import { tf } from "../../src/model/engine/tf";
 import { trainClassifier } from "../../src/model/features/classifier";
 import type { FeatureNetwork } from "../../src/model/features/feature-network";
+import { formatEvaluation } from "../../src/cli/evaluate";
+import { classAccuracy } from "../../src/model/metrics/class-accuracy";
 import { evaluateImages } from "../../src/model/metrics/evaluate";
 import { asSaved, datasetBatches, datasetFeatures, generatedBatches } from "../../src/model/metrics/feature-set";
 import { networksOfLosses } from "../../src/model/metrics/independence";
@@ -78,7 +80,9 @@ test("images of the data's own distribution score well, and the record says what
     seed: 0,
     judgeFingerprint: judge.fingerprint,
     reference: undefined,
+    lossNetworks: [],
     independent: true,
+    notIndependent: [],
     inceptionScore: undefined,
   });
   assert.deepEqual([...new Set(labels)], ["features of colours (test)", "measuring images"]);
@@ -148,7 +152,14 @@ test("a network that a loss used is marked, whatever the loss is called, and sav
   const { statistics } = await datasetFeatures(train, features, { folder });
   const about = { dataset: "colours", split: "train" };
   const record = await evaluateImages(datasetBatches(train), held, { features }, { count: 150, folder, lossNetworks: ["colour"], referenceStatistics: { ...statistics, about } });
-  assert.equal(record.independent, false);
+  assert.deepEqual([record.independent, record.lossNetworks], [false, ["colour"]]);
+  assert.deepEqual(record.notIndependent, ["frechetDistance", "kernelDistance", "precision", "recall", "density", "coverage"]);
+  // The table marks each of them, and class accuracy not, which another network tells.
+  const lines = formatEvaluation("model.safetensors", { ...record, classAccuracy: classAccuracy([0, 1], [0, 1], 3) }).split("\n");
+  const marked = lines.filter((line) => line.includes("(not independent)")).map((line) => line.split(/ {2,}/)[0]);
+  assert.deepEqual(marked, ["Frechet distance", "kernel distance", "precision", "recall", "density", "coverage"]);
+  assert.match(lines.join("\n"), /150 samples, seed 0, against 150 images of colours \(train\), saved statistics; features: colour, none/);
+  assert.match(lines.at(-1)!, /What is measured in colour is not independent: a loss used it\.$/);
   assert.deepEqual([record.reference, record.referenceCount], [about, 150]);
   assert.ok(record.frechetDistance < 1e-9, `${record.frechetDistance}`);
   const other = { ...statistics, origin: { ...statistics.origin, resize: "bicubic 96" }, about };

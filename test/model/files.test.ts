@@ -3,10 +3,16 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { cacheDirectory, describeFileError, projectRoot, writeFileAtomic } from "../../src/model/files";
+import { cacheDirectory, describeFileError, projectRoot, shownPath, writeFileAtomic } from "../../src/model/files";
 
 const folder = mkdtempSync(join(tmpdir(), "crossflow-files-"));
 after(() => rmSync(folder, { recursive: true, force: true }));
+
+test("a path below the home folder is shown with ~, and no other", () => {
+  assert.equal(shownPath("/home/ada/.cache/a.pth", "/home/ada"), "~/.cache/a.pth");
+  assert.equal(shownPath("/home/adam/a.pth", "/home/ada"), "/home/adam/a.pth");
+  assert.equal(shownPath("/srv/a.pth", ""), "/srv/a.pth");
+});
 
 test("text, bytes and chunks arrive whole and leave no temporary file", async () => {
   await writeFileAtomic(join(folder, "new/deep/text.txt"), "première");

@@ -7,6 +7,8 @@ import type { TrainConfig } from "../../src/model/config";
 import { latestCheckpoint } from "../../src/model/checkpoint";
 import { tf } from "../../src/model/engine/tf";
 import { defineLoss } from "../../src/model/losses";
+import { lossNetworksOf } from "../../src/model/metrics/independence";
+import { disposeModel, loadModel, saveModel } from "../../src/model/model";
 import { readMetrics, runPaths } from "../../src/model/run";
 import { readSafetensors } from "../../src/model/safetensors";
 import { train, type StepEvent, type TrainOptions } from "../../src/model/trainer";
@@ -57,6 +59,18 @@ describe("train", () => {
     assert.deepEqual(numbers(rest), numbers(whole.slice(3)));
     assert.deepEqual(await finalTensors("parts"), await finalTensors("whole"));
     assert.deepEqual(numbers(readMetrics(runPaths("parts", folder).metricsFile)), numbers(whole));
+  });
+
+  it("waits for the checkpoint of a training that was interrupted and let go of, and goes on from it", async () => {
+    const controller = new AbortController();
+    const first = train({ ...base, name: "let-go" }, { runsFolder: folder, resources, signal: controller.signal });
+    assert.equal((await first.next()).value?.step, 1);
+    const underWay = first.next();
+    const stopped = assert.rejects(underWay, /stopped/);
+    controller.abort(new Error("stopped"));
+    const rest = await run({ name: "let-go" }, { existing: "resume" });
+    await stopped;
+    assert.deepEqual(rest.map(({ step }) => step), [2, 3, 4, 5, 6]);
   });
 
   for (const compile of [false, true])
@@ -126,6 +140,23 @@ describe("train", () => {
     }
     const rows = await run({ name: "further", initialModel: modelFile }, {}, 3);
     assert.deepEqual(numbers([...rows, ...(await run({ name: "further", initialModel: modelFile }, { existing: "resume" }))]), numbers(await run({ name: "further-whole", initialModel: modelFile })), "resuming goes on from the checkpoint, not from the model");
+  });
+
+  it("knows the networks that the losses of a model before it used, across an interruption and one more training", async () => {
+    const source = await loadModel(runPaths("source", folder).modelFile);
+    const seen = join(folder, "seen.safetensors");
+    await saveModel(seen, { ...source, provenance: { config: { losses: { perceptual: 1 }, perceptualNetwork: "efficientnet-lite2" } } });
+    disposeModel(source);
+    const [first] = await run({ name: "after", initialModel: seen }, {}, 1);
+    assert.deepEqual(first.lossNetworks, ["efficientnet-lite2"], "the run's own losses use none");
+    const rest = await run({ name: "after", initialModel: seen }, { existing: "resume" });
+    assert.ok(rest.every(({ lossNetworks }) => lossNetworks.join() === "efficientnet-lite2"));
+    const after = runPaths("after", folder).modelFile;
+    await run({ name: "last", initialModel: after, steps: 1 });
+    const model = await loadModel(runPaths("last", folder).modelFile);
+    assert.deepEqual(lossNetworksOf(model), ["efficientnet-lite2"]);
+    disposeModel(model);
+    assert.deepEqual((await run({ name: "alone", steps: 1 }))[0].lossNetworks, []);
   });
 
   it("says in one error all that a trained model differs in, and leaves no run", async () => {

@@ -8,6 +8,7 @@ import { EFFICIENTNET_LITE_WEIGHTS, efficientNetLiteParameters } from "../../src
 import { lpipsHeadWeights, vgg16Weights } from "../../src/model/features/lpips";
 import { projectRoot } from "../../src/model/files";
 import { readSafetensors, writeSafetensors, type SafetensorsTensor } from "../../src/model/safetensors";
+import { hasWeights, weightsFiles } from "../../src/model/weights/available";
 import { convertWeights, loadWeights } from "../../src/model/weights/load";
 import { bestDialect, describeMisfit, fits, type WantedWeights } from "../../src/model/weights/name-map";
 import { PRETRAINED_NETWORKS } from "../../src/model/weights/networks";
@@ -110,6 +111,15 @@ test("a file is looked for in the cache; the error says which, where from, under
   const file = join(folder, "given.pth");
   writeFileSync(file, "");
   assert.equal(findWeights(published, file), file);
+});
+
+test("a notebook is told which files a network wants, where they go, and whether one is there", () => {
+  const [first, second] = weightsFiles("vgg16");
+  assert.deepEqual([first.file, second.file, first.licence, first.size], ["vgg16-397923af.pth", "model.safetensors", "BSD 3-Clause (torchvision)", "58.9 MB"]);
+  assert.match(first["put it at"], /vgg16.vgg16-397923af\.pth$/);
+  assert.deepEqual([hasWeights("efficientnet-lite0"), weightsFiles("efficientnet-lite0")[0].here, weightsFiles("efficientnet-lite0")[0]["put it at"]], [true, "yes", "fetched by set-up"]);
+  assert.equal(new Set(weightsFiles().map(({ network }) => network)).size, 12, "all networks by default");
+  assert.throws(() => weightsFiles("dinov3"), /Unknown network "dinov3"\. Did you mean dinov3-/);
 });
 
 test("crossflow weights list, check and convert", async () => {

@@ -59,8 +59,10 @@ export const modelRenderer: Renderer<Model> = {
   matches: (value) => has(value, "network", "parameters", "classNames", "encoderFingerprint"),
   render(model) {
     const { summarize } = require("../../model/summary") as typeof import("../../model/summary");
+    const { independenceNote, lossNetworksOf } = require("../../model/metrics/independence") as typeof import("../../model/metrics/independence");
     const { steps } = model.provenance;
-    return { bundle: summaryTable(summarize(model.network), `Network of ${model.classNames.length} classes${typeof steps === "number" ? `, trained for ${steps} steps` : ""}`) };
+    const note = independenceNote(lossNetworksOf(model));
+    return { bundle: summaryTable(summarize(model.network), `Network of ${model.classNames.length} classes${typeof steps === "number" ? `, trained for ${steps} steps` : ""}`, note) };
   },
 };
 
@@ -71,11 +73,11 @@ export const networkSummaryRenderer: Renderer<NetworkSummary> = {
   render: (summary) => ({ bundle: summaryTable(summary, "Network") }),
 };
 
-function summaryTable({ layers, parameters, flops, weightBytes }: NetworkSummary, title: string): ReturnType<typeof table> {
+function summaryTable({ layers, parameters, flops, weightBytes }: NetworkSummary, title: string, note?: string): ReturnType<typeof table> {
   const millions = (value: number): string => (value / 1e6).toFixed(2);
   const rows = layers.map((layer) => ({ layer: layer.layer, output: `[${layer.output.join(", ")}]`, parameters: layer.parameters, "MFLOP an image": millions(layer.flops) }));
   const total = { layer: "total", output: "", parameters, "MFLOP an image": millions(flops) };
-  return table([...rows, total], { caption: `${title}; weights take ${(weightBytes / 1e6).toFixed(1)} MB` });
+  return table([...rows, total], { caption: `${title}; weights take ${(weightBytes / 1e6).toFixed(1)} MB${note === undefined ? "" : `. ${note}`}` });
 }
 
 /** Data sets, as a table of their classes. */

@@ -1,5 +1,6 @@
 import { bootstrapMean } from "../metrics/bootstrap";
-import type { Metric, RunResult } from "./results";
+import { NOT_INDEPENDENT } from "../metrics/independence";
+import { dependentMetrics, type Metric, type RunResult } from "./results";
 import { holm, pairedTTest, signFlipTest, studentInterval } from "./statistics";
 
 export interface AnalysisOptions {
@@ -15,8 +16,11 @@ export interface AnalysisOptions {
   resamples?: number;
 }
 
-/** "not distinguishable": the corrected test leaves it open; that is no evidence of equality. "untested": fewer than two common seeds. */
-export type Verdict = "better" | "worse" | "not distinguishable" | "untested";
+/**
+ * "not distinguishable": the corrected test leaves it open; that is no evidence of equality. "untested": fewer than two common seeds. "not independent":
+ * a loss of one of the two used the network that the metric is measured in, so that the difference proves nothing, whatever its size.
+ */
+export type Verdict = "better" | "worse" | "not distinguishable" | "untested" | "not independent";
 
 /** How much a variant differs from another in one metric, over the seeds that both finished. */
 export interface Difference {
@@ -67,7 +71,7 @@ export function summarizeVariants(results: readonly RunResult[], variants: reado
 
 /**
  * Compares variants by the differences at equal seeds, which cancel what a seed makes easy or hard for all. A verdict other than "not distinguishable" needs
- * a paired t test below the level after Holm's correction over all metrics and pairs at once.
+ * a paired t test below the level after Holm's correction over all metrics and pairs at once. Metrics that are not independent of a variant's losses are not tested.
  * @param results of which the finished ones count
  * @param variants in the order of the report; the first is the baseline unless another is named
  * @throws RangeError when the baseline is no variant
@@ -76,13 +80,17 @@ export function compareResults(results: readonly RunResult[], variants: readonly
   const { baseline = variants[0], pairs = "baseline", confidence = 0.95, level = 0.05, resamples = 10_000 } = options;
   if (!variants.includes(baseline)) throw new RangeError(`the baseline "${baseline}" is none of the variants ${variants.join(", ")}`);
   const chosen = pairs === "baseline" ? variants.filter((variant) => variant !== baseline).map((variant) => [variant, baseline]) : variants.flatMap((first, index) => variants.slice(index + 1).map((second) => [second, first]));
+  const dependent = dependentMetrics(results, metrics);
+  const isTested = (name: string, ...pair: string[]): boolean => !dependent.some(({ metric, variant }) => metric === name && pair.includes(variant));
   const raw = metrics.flatMap(({ name }) =>
     chosen.map(([variant, against]) => {
       const [own, other] = [valuesBySeed(results, variant, name), valuesBySeed(results, against, name)];
       const differences = [...own.keys()].filter((seed) => other.has(seed)).sort((a, b) => a - b).map((seed) => own.get(seed)! - other.get(seed)!);
       const [studentLow, studentHigh] = studentInterval(differences, confidence);
       const interval = differences.length > 0 ? bootstrapMean(differences, { confidence, resamples }) : { value: NaN, low: NaN, high: NaN };
-      return { metric: name, variant, baseline: against, seeds: differences.length, mean: interval.value, low: interval.low, high: interval.high, studentLow, studentHigh, pValue: pairedTTest(differences).pValue, signFlipPValue: signFlipTest(differences) };
+      return { metric: name, variant, baseline: against, seeds: differences.length, mean: interval.value, low: interval.low, high: interval.high, studentLow, studentHigh, ...(isTested(name, variant, against)
+          ? { pValue: pairedTTest(differences).pValue, signFlipPValue: signFlipTest(differences) }
+          : { pValue: NaN, signFlipPValue: NaN }) };
     }),
   );
   const corrected = holm(raw.map(({ pValue }) => pValue));
@@ -90,7 +98,7 @@ export function compareResults(results: readonly RunResult[], variants: readonly
   return raw.map((difference, index) => {
     const correctedPValue = corrected[index];
     const gain = difference.mean * directions.get(difference.metric)!;
-    const verdict: Verdict = Number.isNaN(correctedPValue) ? "untested" : correctedPValue >= level ? "not distinguishable" : gain > 0 ? "better" : "worse";
+    const verdict: Verdict = !isTested(difference.metric, difference.variant, difference.baseline) ? NOT_INDEPENDENT : Number.isNaN(correctedPValue) ? "untested" : correctedPValue >= level ? "not distinguishable" : gain > 0 ? "better" : "worse";
     return { ...difference, correctedPValue, verdict };
   });
 }

@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { projectRoot, writeFileAtomic } from "../files";
 import { interruptSignal } from "../interrupt";
+import { networksOfLosses } from "../metrics";
 import { createProgress, type LongRunOptions } from "../progress";
 import type { Resources } from "../resources";
 import { compareResults, summarizeVariants, type AnalysisOptions, type Difference, type VariantSummary } from "./analysis";
@@ -8,7 +9,7 @@ import { createDefaultMeasure, type Measure } from "./measure";
 import { planJobs, seedList, type Budget, type Job, type PlanOptions, type Variant } from "./plan";
 import { comparisonMarkdown } from "./report";
 import { createResourcePool } from "./resource-pool";
-import { appendResult, cachedResult, DEFAULT_METRICS, readResults, type Metric, type RunResult } from "./results";
+import { appendResult, cachedResult, DEFAULT_METRICS, dependentMetrics, readResults, type DependentMetric, type Metric, type RunResult } from "./results";
 import { runJob } from "./run-job";
 
 export interface CompareOptions extends PlanOptions, AnalysisOptions, LongRunOptions {
@@ -40,6 +41,8 @@ export interface Comparison {
   results: RunResult[];
   summaries: VariantSummary[];
   differences: Difference[];
+  /** Metrics that are no evidence for a variant, since its losses used their network. */
+  notIndependent: DependentMetric[];
 }
 
 export const COMPARE_DEFAULTS = { name: "comparison", samples: 500 };
@@ -107,14 +110,15 @@ export async function finishComparison(jobs: readonly Job[], all: readonly RunRe
   const { name, folder, samples, budget, metrics = DEFAULT_METRICS } = options;
   const variants = [...new Set(jobs.map(({ variant }) => variant))];
   // Equal trainings share one run, whatever variant it was made for.
-  const results = jobs.flatMap(({ key, variant, seed }): RunResult[] => {
+  const results = jobs.flatMap(({ key, variant, seed, config }): RunResult[] => {
     const found = cachedResult(all, key, samples) ?? all.filter((result) => result.key === key).at(-1);
-    return found ? [{ ...found, variant, seed }] : [];
+    return found ? [{ ...found, variant, seed, lossNetworks: found.lossNetworks ?? networksOfLosses(config) }] : [];
   });
   const comparison: Comparison = {
     name, folder, variants, seeds: seedList(options.seeds), budget, samples, metrics, results,
     summaries: summarizeVariants(results, variants, metrics, options),
     differences: compareResults(results, variants, metrics, options),
+    notIndependent: dependentMetrics(results, metrics),
   };
   await writeFileAtomic(join(folder, "comparison.json"), `${JSON.stringify(comparison, null, 2)}\n`);
   await writeFileAtomic(join(folder, "table.md"), comparisonMarkdown(comparison));

@@ -1,6 +1,6 @@
 import type { TrainConfig } from "../config";
 import { tf } from "../engine/tf";
-import { collectFeatures, datasetFeatures, featureTensor, frechetDistance, generatedBatches, isIndependent, kernelDistance, loadEvaluationNetworks, networksOfLosses, type EvaluationNetworks } from "../metrics";
+import { collectFeatures, datasetFeatures, featureTensor, frechetDistance, generatedBatches, kernelDistance, loadEvaluationNetworks, type EvaluationNetworks } from "../metrics";
 import type { ProgressListener } from "../progress";
 import type { Resources } from "../resources";
 
@@ -21,7 +21,7 @@ export type Measure = (input: MeasureInput) => Promise<Record<string, number>>;
 
 /**
  * The measures of DEFAULT_METRICS: class accuracy by the data set's judge, Frechet and kernel distance to the test images in EfficientNet-Lite2 features.
- * A run whose losses used that very network has its class accuracy alone: distances in features that it was trained on are no evidence.
+ * For a run whose losses used that very network they are no evidence: dependentMetrics() tells which, and the report marks them.
  * @returns the measure, which keeps its networks between calls, and what frees them
  */
 export function createDefaultMeasure(): { measure: Measure; dispose(): void } {
@@ -39,12 +39,10 @@ export function createDefaultMeasure(): { measure: Measure; dispose(): void } {
       hits += tf.tidy(() => tf.sum(tf.equal(judge.logits(batch).argMax(1), labels)).dataSync()[0]);
     };
     const generated = await collectFeatures(images, features, samples, { visit: async (batch, labels) => visit(batch, labels), label: "measuring images", signal, onProgress });
-    const values: Record<string, number> = { classAccuracy: hits / samples };
-    if (!isIndependent(features.name, networksOfLosses(config))) return values;
     const tensors = [featureTensor(generated), featureTensor(real)] as const;
     try {
       const kernel = await kernelDistance(...tensors);
-      return { ...values, frechetDistance: frechetDistance(generated.statistics, real.statistics), kernelDistance: kernel.value };
+      return { classAccuracy: hits / samples, frechetDistance: frechetDistance(generated.statistics, real.statistics), kernelDistance: kernel.value };
     } finally {
       tf.dispose([...tensors]);
     }

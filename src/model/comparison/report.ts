@@ -1,4 +1,5 @@
 import type { Comparison } from "./compare";
+import { markedValue, NOT_INDEPENDENT } from "../metrics/independence";
 import { budgetText } from "./plan";
 
 /** A row of a comparison's table: the variant, its metrics and the verdicts against the baseline. */
@@ -9,14 +10,15 @@ const short = (value: number): string => (!Number.isFinite(value) ? "-" : Math.a
 
 const pText = (value: number): string => (Number.isNaN(value) ? "-" : value < 0.001 ? "< 0.001" : value.toFixed(3));
 
-/** Each variant's metrics over its seeds: mean and bootstrap interval. */
-export function summaryRows({ variants, seeds, metrics, summaries, results }: Comparison): ComparisonRow[] {
+/** Each variant's metrics over its seeds: mean and bootstrap interval, marked where its losses used the metric's network. */
+export function summaryRows({ variants, seeds, metrics, summaries, results, notIndependent }: Comparison): ComparisonRow[] {
   return variants.map((variant) => {
     const finished = results.filter((result) => result.variant === variant && result.status === "done");
     const seconds = finished.reduce((sum, result) => sum + result.seconds, 0) / Math.max(1, finished.length);
     const cells = metrics.map(({ name }) => {
       const found = summaries.find((summary) => summary.variant === variant && summary.metric === name);
-      return [name, found ? `${short(found.mean)} (${short(found.low)} to ${short(found.high)})` : "-"];
+      const independent = !notIndependent.some((one) => one.variant === variant && one.metric === name);
+      return [name, found ? markedValue(`${short(found.mean)} (${short(found.low)} to ${short(found.high)})`, independent) : "-"];
     });
     return { variant, seeds: `${finished.length} of ${seeds.length}`, ...Object.fromEntries(cells), "training (s)": short(seconds) };
   });
@@ -38,6 +40,11 @@ export function differenceRows({ differences }: Comparison): ComparisonRow[] {
   }));
 }
 
+/** What is marked as not independent in this comparison, and why: one line a variant and metric. */
+export function independenceLines({ notIndependent }: Comparison): string[] {
+  return notIndependent.map(({ variant, metric, network }) => `${variant}: ${metric} is ${NOT_INDEPENDENT}, since a loss used ${network}`);
+}
+
 /** What failed, and why: one line a run. */
 export function failureLines({ results }: Comparison): string[] {
   return results.filter(({ status }) => status === "failed").map(({ variant, seed, error }) => `${variant}, seed ${seed}: ${error}`);
@@ -55,6 +62,7 @@ export function comparisonMarkdown(comparison: Comparison): string {
     markdownTable(summaryRows(comparison)),
     "",
     markdownTable(differenceRows(comparison)),
+    ...(independenceLines(comparison).length > 0 ? ["", ...independenceLines(comparison).map((line) => `- ${escapeCell(line)}`)] : []),
     ...(failures.length > 0 ? ["", "Failed:", "", ...failures.map((line) => `- ${escapeCell(line)}`)] : []),
     "",
   ].join("\n");

@@ -2,19 +2,22 @@ import { existsSync, readFileSync } from "node:fs";
 import { appendFile, mkdir } from "node:fs/promises";
 import { dirname } from "node:path";
 import { describeFileError } from "../files";
+import { isIndependent, METRIC_NETWORK } from "../metrics";
 
 /** A measure of trained networks. */
 export interface Metric {
   name: string;
   better: "higher" | "lower";
   unit: string;
+  /** The pretrained network that it is measured in: not independent for a variant whose losses used the same. */
+  network?: string;
 }
 
 /** The measures that compare() takes by default; the distances in EfficientNet-Lite2 features, which no loss uses by default. */
 export const DEFAULT_METRICS: readonly Metric[] = [
   { name: "classAccuracy", better: "higher", unit: "share" },
-  { name: "frechetDistance", better: "lower", unit: "" },
-  { name: "kernelDistance", better: "lower", unit: "" },
+  { name: "frechetDistance", better: "lower", unit: "", network: METRIC_NETWORK },
+  { name: "kernelDistance", better: "lower", unit: "", network: METRIC_NETWORK },
 ];
 
 /** One point of a run's learning curve: the mean of |t R| over a few steps, which is comparable across losses. */
@@ -35,10 +38,25 @@ export interface RunResult {
   samples: number;
   metrics: Record<string, number>;
   curve: CurvePoint[];
+  /** Pretrained networks that losses of this training, and of those it went on from, used; not in results older than this entry. */
+  lossNetworks?: string[];
   /** Of the training's steps. */
   seconds: number;
   /** File of the trained model. */
   model: string;
+}
+
+/** A metric of a variant that is no evidence, since a loss used the network that it is measured in. */
+export interface DependentMetric {
+  variant: string;
+  metric: string;
+  network: string;
+}
+
+/** The metrics of each variant that are not independent of its losses. @param results of any status; those without networks count as independent */
+export function dependentMetrics(results: readonly Pick<RunResult, "variant" | "lossNetworks">[], metrics: readonly Metric[]): DependentMetric[] {
+  const found = metrics.flatMap(({ name, network }) => results.flatMap(({ variant, lossNetworks = [] }) => (network === undefined || isIndependent(network, lossNetworks) ? [] : [{ variant, metric: name, network }])));
+  return found.filter((one, index) => found.findIndex(({ variant, metric }) => variant === one.variant && metric === one.metric) === index);
 }
 
 /**

@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { generateImages } from "../baselines";
+import { lossNetworksOf } from "../metrics";
 import { disposeModel, loadModel } from "../model";
 import type { ProgressListener } from "../progress";
 import type { Resources } from "../resources";
@@ -45,7 +46,7 @@ export async function runJob(job: Job, options: RunJobOptions): Promise<RunResul
       const metrics = await measure({ generate: (labels, seed) => generateImages(model, labels, { seed, encoder: resources.encoder }), resources, config: job.config, samples, signal, onProgress });
       // The weights are kept in the model; checkpoints with the optimiser's state take several times as much.
       await rm(paths.checkpoints, { recursive: true, force: true });
-      return { ...result, status: "done", metrics, ...learningCurve(paths.metricsFile) };
+      return { ...result, status: "done", metrics, lossNetworks: lossNetworksOf(model), ...learningCurve(paths.metricsFile) };
     } finally {
       disposeModel(model);
     }

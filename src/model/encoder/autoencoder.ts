@@ -113,6 +113,8 @@ export interface AutoencoderOptions {
   /** Mean and standard deviation of each latent channel; the published ones by default. */
   mean?: readonly number[];
   standardDeviation?: readonly number[];
+  /** Pretrained networks that its training used; those of the published weights by default. */
+  lossNetworks?: readonly string[];
   /** A weights file in place of the cache folder's, or an open one. */
   path?: string | WeightsFile;
 }
@@ -126,7 +128,12 @@ interface AutoencoderKind {
   published: readonly PublishedWeights[];
   /** Mean and standard deviation of each latent channel: one for all, or a file that holds them. */
   statistics: { mean: number; standardDeviation: number } | PublishedWeights;
+  /** Networks that the published weights were trained with. */
+  lossNetworks: readonly string[];
 }
+
+/** All of them were trained with LPIPS on VGG16: the model cards of the two SD-VAE, and Yao and Wang (arXiv 2501.01423) for VA-VAE, which also saw a DINOv2 that is none of ours (L). */
+const TRAINED_WITH = ["lpips-vgg16"];
 
 const stability = (repository: string, folder: string): PublishedWeights => ({
   folder,
@@ -152,8 +159,8 @@ const VA_VAE_STATISTICS: PublishedWeights = {
 
 /** The published autoencoders. */
 export const AUTOENCODERS: Readonly<Record<AutoencoderName, AutoencoderKind>> = {
-  "sd-vae": { config: SD_VAE, published: [stability("sd-vae-ft-mse", "sd-vae")], statistics: { mean: 0, standardDeviation: 1 / SD_SCALE } },
-  "sd-vae-ema": { config: SD_VAE, published: [stability("sd-vae-ft-ema", "sd-vae-ema")], statistics: { mean: 0, standardDeviation: 1 / SD_SCALE } },
+  "sd-vae": { config: SD_VAE, published: [stability("sd-vae-ft-mse", "sd-vae")], statistics: { mean: 0, standardDeviation: 1 / SD_SCALE }, lossNetworks: TRAINED_WITH },
+  "sd-vae-ema": { config: SD_VAE, published: [stability("sd-vae-ft-ema", "sd-vae-ema")], statistics: { mean: 0, standardDeviation: 1 / SD_SCALE }, lossNetworks: TRAINED_WITH },
   "va-vae": {
     config: VA_VAE,
     published: [
@@ -167,6 +174,7 @@ export const AUTOENCODERS: Readonly<Record<AutoencoderName, AutoencoderKind>> = 
       },
     ],
     statistics: VA_VAE_STATISTICS,
+    lossNetworks: TRAINED_WITH,
   },
 };
 
@@ -175,10 +183,10 @@ export const AUTOENCODERS: Readonly<Record<AutoencoderName, AutoencoderKind>> = 
  * @throws if the weights file is absent (saying which is wanted and where it is published) or is not that network's
  */
 export async function loadAutoencoder(name: AutoencoderName, options: AutoencoderOptions = {}): Promise<Autoencoder> {
-  const { config, published, statistics } = AUTOENCODERS[name];
+  const { config, published, statistics, lossNetworks } = AUTOENCODERS[name];
   const given = options.mean && options.standardDeviation ? { mean: options.mean, standardDeviation: options.standardDeviation } : await latentStatistics(statistics, config.latentChannels);
   const { parameters, digest } = await loadWeights(autoencoderWeights(config, name), typeof options.path === "object" ? options.path : findWeights(published, options.path));
-  return createAutoencoder(name, config, parameters, digest, { ...options, ...given });
+  return createAutoencoder(name, config, parameters, digest, { ...options, ...given, lossNetworks });
 }
 
 async function latentStatistics(statistics: AutoencoderKind["statistics"], channels: number): Promise<{ mean: number[]; standardDeviation: number[] }> {
@@ -240,6 +248,7 @@ export function createAutoencoder(name: string, config: AutoencoderConfig, param
     mean,
     standardDeviation,
     fingerprint,
+    lossNetworks: options.lossNetworks ?? [],
     posterior(images) {
       const [centre, deviation] = tf.tidy(() => {
         const { mean: first, logVariance } = moments(images);

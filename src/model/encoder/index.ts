@@ -13,6 +13,8 @@ export interface Encoder {
   standardDeviation: number[];
   /** Changes when any weight or statistic changes. */
   fingerprint: string;
+  /** Pretrained networks that the losses of its own training used; none where it is not given. */
+  lossNetworks?: readonly string[];
   /** Images [B, H, W, 3] in [-1, 1] -> latents [B, h, w, c] with mean 0 and deviation 1 per channel. */
   encode(images: tf.Tensor4D): tf.Tensor4D;
   /** The autoencoder's own decoder: latents [B, h, w, c] -> images [B, H, W, 3]. */

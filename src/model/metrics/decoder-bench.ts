@@ -1,16 +1,18 @@
 import type { Dataset } from "../data";
 import type { Encoder } from "../encoder";
+import { compile } from "../engine/compile";
 import { tf } from "../engine/tf";
 import type { FeatureNetwork } from "../features/feature-network";
-import type { Lpips } from "../features/lpips";
+import { loadLpips, type Lpips } from "../features/lpips";
 import { interruptSignal, yieldToEventLoop } from "../interrupt";
 import { createProgress, type LongRunOptions } from "../progress";
 import { randomStream } from "../random";
 import { asSaved, datasetBatches, originOf } from "./feature-set";
 import { frechetDistance } from "./frechet";
+import { isIndependent } from "./independence";
 import { psnr } from "./psnr";
 import { ssim } from "./ssim";
-import { accumulateStatistics, type FeatureStatistics } from "./statistics";
+import { accumulateStatistics, type FeatureOrigin, type FeatureStatistics } from "./statistics";
 
 /** Something that turns latents into images: an autoencoder's own decoder, or F(z, r ~ 0, y). */
 export interface BenchedDecoder {
@@ -21,6 +23,8 @@ export interface BenchedDecoder {
   decode(latents: tf.Tensor4D, labels: ArrayLike<number>): tf.Tensor4D;
   /** Latents of a generator of this decoder's latent space, normalised; without it there is no row for generated ones. @param seed of the batch */
   generate?(labels: ArrayLike<number>, seed: number): tf.Tensor4D;
+  /** Pretrained networks that losses of its training used: what is measured in them is marked as not independent. */
+  lossNetworks?: readonly string[];
 }
 
 /** One decoder on one kind of latents. */
@@ -33,13 +37,18 @@ export interface DecoderBenchRow {
   /** Against the images that were encoded, decibel; undefined for generated latents. */
   psnr?: number;
   ssim?: number;
-  /** Undefined without the network. */
+  /** Undefined for generated latents and without the network. */
   lpips?: number;
-  /** To the images themselves, in the given features. */
+  /** Why there is no LPIPS: which file is missing, where it is published, and where to put it. */
+  lpipsMissing?: string;
+  /** To the images themselves, in the features of the network named next. */
   frechetDistance: number;
+  features: string;
+  /** Which of the row's measures were taken in a network that a loss of the decoder's training used. */
+  notIndependent: ("lpips" | "frechetDistance")[];
   /** Of decoding alone, after a first batch that is not counted. */
   secondsPerImage: number;
-  /** Largest memory that tensors took besides the weights while a batch was decoded, over the batch. */
+  /** Largest memory that tensors took besides the weights while a batch was decoded operation by operation, over the batch; one compiled graph may take less. */
   peakBytesPerImage: number;
 }
 
@@ -51,7 +60,7 @@ export interface DecoderBenchOptions extends LongRunOptions {
   deviations?: readonly number[];
   /** Of the noise. */
   seed?: number;
-  /** For the perceptual distance, where its weights are there. */
+  /** For the perceptual distance; by default it is loaded where its weights are there, and where not, the rows say which file to fetch. */
   lpips?: Lpips;
 }
 
@@ -59,14 +68,14 @@ export const DECODER_BENCH_DEFAULTS = { count: 500, batchSize: 50, deviations: [
 
 /**
  * Compares decoders on the same images: from their clean latents, from latents moved off the data by a known amount (the same noise for every decoder of
- * one latent shape), and from generated latents.
+ * one latent shape), and from generated latents. PSNR, SSIM, LPIPS and the Frechet distance with marks of those that are no evidence, time and memory.
  * @param dataset held-out images
  * @param features in which the Frechet distance is measured
  * @returns a row for each decoder and kind of latents, in their order
  * @throws the signal's reason when aborted
  */
 export async function decoderBench(decoders: readonly BenchedDecoder[], dataset: Dataset, features: FeatureNetwork, options: DecoderBenchOptions = {}): Promise<DecoderBenchRow[]> {
-  const { onProgress, signal = interruptSignal(), lpips, ...given } = options;
+  const { onProgress, signal = interruptSignal(), lpips: ownLpips, ...given } = options;
   const settings = { ...DECODER_BENCH_DEFAULTS, ...given };
   const count = Math.min(settings.count, dataset.size);
   const kinds = (decoder: BenchedDecoder): Pick<DecoderBenchRow, "latents" | "deviation">[] => [
@@ -81,16 +90,32 @@ export async function decoderBench(decoders: readonly BenchedDecoder[], dataset:
     signal.throwIfAborted();
     await yieldToEventLoop();
   };
-  const real = await referenceStatistics(dataset, features, count, settings.batchSize, advance);
-  const results: DecoderBenchRow[] = [];
-  for (const { decoder, kind } of rows) results.push(await benchOne(decoder, kind, dataset, features, real, { ...settings, count, lpips }, advance));
-  return results;
+  const embedding = compile(({ images }: { images: tf.Tensor4D }) => ({ embedding: features.embedding(images) }), { name: `${features.name}'s embedding` });
+  const measured: MeasuredFeatures = { name: features.name, size: features.embeddingSize, origin: originOf(features), embed: (images) => embedding({ images }).embedding };
+  const lpips = ownLpips ?? (await loadLpips().catch((error: Error) => error));
+  try {
+    const real = await referenceStatistics(dataset, measured, count, settings.batchSize, advance);
+    const results: DecoderBenchRow[] = [];
+    for (const { decoder, kind } of rows) results.push(await benchOne(decoder, kind, dataset, measured, real, { ...settings, count, lpips }, advance));
+    return results;
+  } finally {
+    embedding.dispose();
+    if (!ownLpips && !(lpips instanceof Error)) lpips.dispose();
+  }
 }
 
-async function referenceStatistics(dataset: Dataset, features: FeatureNetwork, count: number, batchSize: number, advance: (images: number) => Promise<void>): Promise<FeatureStatistics> {
-  const statistics = accumulateStatistics(features.embeddingSize, originOf(features));
+/** The network as the bench uses it: its embedding as one compiled graph. */
+interface MeasuredFeatures {
+  name: string;
+  size: number;
+  origin: FeatureOrigin;
+  embed(images: tf.Tensor4D): tf.Tensor2D;
+}
+
+async function referenceStatistics(dataset: Dataset, features: MeasuredFeatures, count: number, batchSize: number, advance: (images: number) => Promise<void>): Promise<FeatureStatistics> {
+  const statistics = accumulateStatistics(features.size, features.origin);
   for (const { images, labels } of datasetBatches(dataset, { count, batchSize })) {
-    const embedding = features.embedding(images);
+    const embedding = features.embed(images);
     await statistics.add(embedding);
     const size = images.shape[0];
     tf.dispose([images, labels, embedding]);
@@ -103,13 +128,13 @@ async function benchOne(
   decoder: BenchedDecoder,
   kind: Pick<DecoderBenchRow, "latents" | "deviation">,
   dataset: Dataset,
-  features: FeatureNetwork,
+  features: MeasuredFeatures,
   real: FeatureStatistics,
-  { count, batchSize, seed, lpips }: { count: number; batchSize: number; seed: number; lpips?: Lpips },
+  { count, batchSize, seed, lpips }: { count: number; batchSize: number; seed: number; lpips: Lpips | Error },
   advance: (images: number) => Promise<void>,
 ): Promise<DecoderBenchRow> {
   const noise = randomStream(seed, "moved latents");
-  const statistics = accumulateStatistics(features.embeddingSize, originOf(features));
+  const statistics = accumulateStatistics(features.size, features.origin);
   const sums = { psnr: 0, ssim: 0, lpips: 0 };
   let [timedSeconds, timedImages, peakBytes, batchIndex] = [0, 0, 0, 0];
   for (const batch of datasetBatches(dataset, { count, batchSize })) {
@@ -124,10 +149,10 @@ async function benchOne(
     // The first batch also pays for what the engine prepares once.
     if (batchIndex > 0 || count <= batchSize) [timedSeconds, timedImages] = [timedSeconds + (performance.now() - started) / 1000, timedImages + size];
     const saved = asSaved(decoded);
-    const embedding = features.embedding(saved);
+    const embedding = features.embed(saved);
     await statistics.add(embedding);
     if (kind.latents !== "generated") {
-      for (const [name, measure] of [["psnr", psnr], ["ssim", ssim], ["lpips", lpips?.distance]] as const) {
+      for (const [name, measure] of [["psnr", psnr], ["ssim", ssim], ["lpips", lpips instanceof Error ? undefined : lpips.distance]] as const) {
         if (!measure) continue;
         const total = tf.tidy(() => measure(saved, batch.images).sum());
         sums[name] += (await total.data())[0];
@@ -138,8 +163,22 @@ async function benchOne(
     batchIndex++;
     await advance(size);
   }
-  const compared = kind.latents === "generated" ? {} : { psnr: sums.psnr / count, ssim: sums.ssim / count, ...(lpips ? { lpips: sums.lpips / count } : {}) };
-  return { decoder: decoder.name, ...kind, images: count, ...compared, frechetDistance: frechetDistance(statistics.finish(), real), secondsPerImage: timedSeconds / timedImages, peakBytesPerImage: peakBytes / Math.min(batchSize, count) };
+  const paired = kind.latents !== "generated";
+  const measuredLpips = paired && !(lpips instanceof Error);
+  const { lossNetworks = [] } = decoder;
+  return {
+    decoder: decoder.name,
+    ...kind,
+    images: count,
+    ...(paired && { psnr: sums.psnr / count, ssim: sums.ssim / count }),
+    ...(measuredLpips && { lpips: sums.lpips / count }),
+    ...(lpips instanceof Error && { lpipsMissing: lpips.message }),
+    frechetDistance: frechetDistance(statistics.finish(), real),
+    features: features.name,
+    notIndependent: [...(measuredLpips && !isIndependent(lpips.name, lossNetworks) ? ["lpips" as const] : []), ...(isIndependent(features.name, lossNetworks) ? [] : ["frechetDistance" as const])],
+    secondsPerImage: timedSeconds / timedImages,
+    peakBytesPerImage: peakBytes / Math.min(batchSize, count),
+  };
 }
 
 function latentsOf(decoder: BenchedDecoder, { latents, deviation }: Pick<DecoderBenchRow, "latents" | "deviation">, images: tf.Tensor4D, labels: Int32Array, noise: ReturnType<typeof randomStream>, seed: number): tf.Tensor4D {

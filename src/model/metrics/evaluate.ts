@@ -37,7 +37,7 @@ export interface EvaluationOptions extends LongRunOptions {
   seed?: number;
   /** Resamples for the Frechet distance's standard error; 0 for none. By default 20, and none where features have more than 512 numbers: each takes minutes then. */
   frechetResamples?: number;
-  /** Pretrained networks that the losses of the judged run used: `networksOfLosses`. */
+  /** Pretrained networks that the losses of the judged run used: `lossNetworksOf(model)`. */
   lossNetworks?: readonly string[];
   /** Saved statistics that the Frechet distance is taken to, in place of the split's own. */
   referenceStatistics?: ReferenceStatistics;
@@ -52,6 +52,10 @@ const RESAMPLED_DIMENSION = 512;
 
 /** Half the width of a 95 % interval, in standard errors. */
 const NORMAL_95 = 1.96;
+
+/** The measures that are taken in the network's features. */
+const FEATURE_MEASURES = ["frechetDistance", "kernelDistance", "precision", "recall", "density", "coverage", "inceptionScore"] as const;
+export type FeatureMeasure = (typeof FEATURE_MEASURES)[number];
 
 /** All measures of one set of images, with what they depend on: two records compare only where the first block is equal. */
 export interface Evaluation {
@@ -72,8 +76,12 @@ export interface Evaluation {
   judgeFingerprint: string | undefined;
   /** What the Frechet distance was taken to, where that is not the split above. */
   reference: Record<string, string> | undefined;
-  /** False where a loss of the judged run used the feature network: all that is measured in it is no evidence then. */
+  /** Pretrained networks that losses of the judged run used. */
+  lossNetworks: string[];
+  /** False where the feature network is one of them: all that is measured in it is no evidence then. */
   independent: boolean;
+  /** The measures that are no evidence: those in the features, where a loss used that network. */
+  notIndependent: FeatureMeasure[];
 
   /** 0 is best; biased upwards by the number of images. */
   frechetDistance: number;
@@ -125,6 +133,7 @@ export async function evaluateImages(images: ImageBatches, reference: Dataset, n
   const { onProgress, signal, folder, frechetResamples, referenceStatistics, ...given } = options;
   const { count, neighbours, densityNeighbours, seed, lossNetworks } = { ...EVALUATION_DEFAULTS, ...given };
   const { features: network, judge } = networks;
+  const independent = isIndependent(network.name, lossNetworks);
   if (referenceStatistics) checkComparable({ network: network.fingerprint, resize: network.resize }, referenceStatistics.origin);
   const real = await datasetFeatures(reference, network, { folder, onProgress, signal });
   const asked: number[] = [];
@@ -176,7 +185,9 @@ export async function evaluateImages(images: ImageBatches, reference: Dataset, n
       seed,
       judgeFingerprint: judge?.fingerprint,
       reference: referenceStatistics?.about,
-      independent: isIndependent(network.name, lossNetworks),
+      lossNetworks: [...lossNetworks],
+      independent,
+      notIndependent: independent ? [] : FEATURE_MEASURES.filter((name) => name !== "inceptionScore" || score),
       frechetDistance: distance,
       frechetDistanceError: distanceError,
       kernelDistance: kernel.value,

@@ -1,13 +1,16 @@
 export { bootstrapMean, type BootstrapOptions, type Interval } from "./bootstrap";
 export { classAccuracy, type ClassAccuracy } from "./class-accuracy";
 export { DECODER_BENCH_DEFAULTS, decoderBench, type BenchedDecoder, type DecoderBenchOptions, type DecoderBenchRow } from "./decoder-bench";
+export { decoderBenchNotes, decoderBenchTable } from "./decoder-bench-table";
+export { autoencoderDecoder, generatorDecoder, type BenchedDecoderOptions } from "./benched-decoders";
 export { densityCoverage, type DensityCoverageMembers } from "./density-coverage";
-export { EVALUATION_DEFAULTS, evaluateImages, loadEvaluationNetworks, METRIC_NETWORK, type Evaluation, type EvaluationNetworks, type EvaluationOptions } from "./evaluate";
+export { EVALUATION_DEFAULTS, evaluateImages, loadEvaluationNetworks, METRIC_NETWORK, type Evaluation, type EvaluationNetworks, type EvaluationOptions, type FeatureMeasure } from "./evaluate";
+export { evaluationCaption, evaluationTable, type EvaluationRow } from "./evaluation-table";
 export { asSaved, collectFeatures, datasetBatches, datasetFeatures, featureTensor, generatedBatches, KEPT_FEATURES, type FeatureSet, type ImageBatches } from "./feature-set";
 export { frechetDistance, frechetDistanceTo } from "./frechet";
 export { frechetStandardError, type FrechetErrorOptions } from "./frechet-error";
 export { accumulateInceptionScore, type InceptionScore, type InceptionScoreAccumulator } from "./inception-score";
-export { isIndependent, networksOfLosses, type LossNetworks } from "./independence";
+export { independenceNote, isIndependent, lossNetworksOf, markedValue, networksOfLosses, NOT_INDEPENDENT, type LossNetworks } from "./independence";
 export { kernelDistance, type KernelDistance } from "./kid";
 export { lpipsDiversity } from "./lpips-diversity";
 export { precisionRecall, precisionRecallMembers, type PrecisionRecall, type PrecisionRecallMembers } from "./precision-recall";

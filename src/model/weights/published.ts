@@ -1,6 +1,6 @@
 import fs from "node:fs";
 import path from "node:path";
-import { cacheDirectory } from "../files";
+import { cacheDirectory, shownPath } from "../files";
 
 /** A file of weights that others publish. */
 export interface PublishedWeights {
@@ -35,6 +35,6 @@ export function findWeights(wanted: PublishedWeights | readonly PublishedWeights
   if (found !== undefined) return found;
   const [first] = choices;
   const places = choices.map(({ file, publishedAs, license }) => `the file ${file} of ${publishedAs} (${license})`).join(", or ");
-  const remedy = first.obtainedBy === "setup" ? "Get it with: npx crossflow setup" : `Download it and put it there, then check it with: npx crossflow weights check ${candidates[0]}`;
-  throw new Error(`${first.description} not found: ${candidates.join(" or ")}. It is ${places}. ${remedy}`);
+  const remedy = first.obtainedBy === "setup" ? "Get it with: npx crossflow setup" : `Download it and put it there, then check it with: npx crossflow weights check ${shownPath(candidates[0])}`;
+  throw new Error(`${first.description} not found: ${candidates.map((candidate) => shownPath(candidate)).join(" or ")}. It is ${places}. ${remedy}`);
 }

@@ -40,8 +40,8 @@ export interface Compiled<Inputs extends Tensors, Outputs extends Tensors> {
   dispose(): void;
 }
 
-/** Whether each operation is followed now, by a recording, by reverse mode or by forward mode: a program would be opaque to them. */
-const isFollowed = (backend: NativeBackend): boolean => isRecording(backend) || tf.engine().state.gradientDepth > 0 || Object.hasOwn(tf.engine(), "runKernel");
+/** Whether each operation is followed now, by a recording, by reverse mode, by forward mode or by `tf.profile`: a program would be opaque to them. */
+const isFollowed = (backend: NativeBackend): boolean => isRecording(backend) || tf.engine().state.gradientDepth > 0 || tf.engine().state.profiling || Object.hasOwn(tf.engine(), "runKernel");
 
 /**
  * Makes one TensorFlow graph of a function of tensors, so that a call costs one dispatch instead of one an operation.
@@ -50,7 +50,7 @@ const isFollowed = (backend: NativeBackend): boolean => isRecording(backend) || 
  * changes from call to call is frozen. Later calls run the graph. Variables that the function reads or assigns live in the
  * session between calls; reading them elsewhere fetches their newest value, and assigning them elsewhere is seen by the next call.
  * On another engine than TensorFlow the function simply runs, with the same results; so it does inside another compiled function, and
- * where reverse or forward mode follows its operations.
+ * where reverse mode, forward mode or `tf.profile` follows its operations.
  *
  * @param fn function of named tensors (and static arguments) that returns named tensors; all that varies must come in as an
  *   input or live in a variable made before

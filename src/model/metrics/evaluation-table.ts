@@ -1,0 +1,52 @@
+import type { Evaluation, FeatureMeasure } from "./evaluate";
+import { markedValue } from "./independence";
+
+/** A measure as it is shown. */
+export interface EvaluationRow extends Record<string, string> {
+  measure: string;
+  /** With its mark where it is not independent. */
+  value: string;
+  "95 % interval": string;
+  /** What is best. */
+  best: string;
+}
+
+type Shown = { name: FeatureMeasure; title: string; digits: number; best: string };
+
+const SHOWN: readonly Shown[] = [
+  { name: "frechetDistance", title: "Frechet distance", digits: 2, best: "0" },
+  { name: "kernelDistance", title: "kernel distance", digits: 4, best: "0" },
+  { name: "precision", title: "precision", digits: 3, best: "1" },
+  { name: "recall", title: "recall", digits: 3, best: "1" },
+  { name: "density", title: "density", digits: 3, best: "about 1" },
+  { name: "coverage", title: "coverage", digits: 3, best: "1" },
+];
+
+/**
+ * The measures of an evaluation as rows of a table, each with its interval, and marked where a loss used the network that it is measured in. With
+ * Inception's features the Frechet and kernel distances are FID and KID.
+ */
+export function evaluationTable(result: Evaluation): EvaluationRow[] {
+  const inception = result.features === "inception-fid";
+  const titleOf = ({ name, title }: Shown): string => (!inception ? title : name === "frechetDistance" ? "FID" : name === "kernelDistance" ? "KID" : title);
+  const range = (ends: readonly [number, number] | undefined, digits: number): string => (ends ? `${ends[0].toFixed(digits)} to ${ends[1].toFixed(digits)}` : "-");
+  const inFeatures = SHOWN.map((shown): EvaluationRow => {
+    const interval = result.intervals[shown.name as keyof Evaluation["intervals"]];
+    return { measure: titleOf(shown), value: marked(result, shown.name, (result[shown.name] as number).toFixed(shown.digits)), "95 % interval": range(interval, shown.digits), best: shown.best };
+  });
+  const { inceptionScore, classAccuracy } = result;
+  const rows = [...inFeatures];
+  if (inceptionScore) rows.push({ measure: "Inception score", value: marked(result, "inceptionScore", inceptionScore.value.toFixed(2)), "95 % interval": "-", best: `high; deviation over splits ${inceptionScore.standardDeviation.toFixed(2)}` });
+  if (classAccuracy) rows.push({ measure: "class accuracy", value: percent(classAccuracy.value), "95 % interval": `${percent(classAccuracy.low)} to ${percent(classAccuracy.high)}`, best: "100 %" });
+  return rows;
+}
+
+/** What an evaluation depends on, in a line: without it its numbers can not be compared. */
+export function evaluationCaption({ count, seed, referenceCount, reference, dataset, split, features, resize }: Evaluation): string {
+  const against = reference ? `${reference.dataset} (${reference.split}), saved statistics` : `${dataset} (${split})`;
+  return `${count} samples, seed ${seed}, against ${referenceCount} images of ${against}; features: ${features}, ${resize}`;
+}
+
+const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
+
+const marked = ({ notIndependent }: Evaluation, name: FeatureMeasure, value: string): string => markedValue(value, !notIndependent.includes(name));

@@ -25,8 +25,11 @@ export interface Answer {
 /** A program under measurement: it computes while it has a request, and waits otherwise. */
 export interface Participant {
   introduction: Introduction;
-  /** @throws Error with the program's own message, or the end of its log when it ended */
-  ask(request: Request): Promise<Answer>;
+  /**
+   * @param limitSeconds the program is ended where it has not answered by then
+   * @throws Error with the program's own message, or the end of its log when it ended
+   */
+  ask(request: Request, limitSeconds?: number): Promise<Answer>;
   /** Ends the program and waits until it has ended. */
   quit(): Promise<void>;
 }
@@ -61,9 +64,15 @@ export async function startParticipant(command: readonly [string, ...string[]], 
   const introduction = await next();
   return {
     introduction,
-    async ask(request) {
+    async ask(request, limitSeconds) {
       child.stdin!.write(`${JSON.stringify(request)}\n`);
-      const answer = await next();
+      let late = false;
+      const limit = limitSeconds === undefined ? undefined : setTimeout(() => ((late = true), kill()), 1000 * limitSeconds);
+      const answer = await next()
+        .catch((error: Error) => {
+          throw late ? new Error(`it had not answered after ${limitSeconds!.toFixed(0)} s`) : error;
+        })
+        .finally(() => clearTimeout(limit));
       if (answer.error) throw new Error(answer.error);
       return answer;
     },

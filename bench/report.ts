@@ -31,8 +31,29 @@ export interface ResultRow {
   /** Operations in matrix products and convolutions a second, ours, and as a share of the machine's matrix product. */
   gigaflopsPerSecond?: number;
   shareOfPeak?: number;
+  /** The peer's way to do the work, where it has two and this is the faster; and the seconds of both, by their names. */
+  form?: string;
+  formSeconds?: Record<string, number>;
   /** How far both programs' results for the same work lie apart. */
   agreement: Agreement;
+}
+
+/** Peak of the resident memory of both programs at one piece of work, libraries included. */
+export interface MemoryRow {
+  work: string;
+  size: string;
+  peer: PeerName;
+  /** Bytes. */
+  ours: number;
+  theirs: number;
+  unit: "bytes";
+  /** How many times as much memory the peer takes. */
+  ratio: number;
+}
+
+/** The rows of peak memory that a report's rows hold. */
+export function memoryRows(rows: readonly (ResultRow | FailedRow)[]): MemoryRow[] {
+  return rows.filter(isResult).map(({ work, size, peer, peakBytes: { ours, theirs } }) => ({ work: `peak memory of ${work}`, size, peer, ours, theirs, unit: "bytes", ratio: theirs / ours }));
 }
 
 /** A comparison that could not be made, and why. */
@@ -85,8 +106,6 @@ export function reportTables(report: Report): string {
       ratio: row.ratio.toFixed(2),
       quartiles: row.spread.map((ratio) => ratio.toFixed(2)).join(" to "),
       "% of peak": row.shareOfPeak === undefined ? undefined : Math.round(100 * row.shareOfPeak),
-      "peak MB ours": Math.round(row.peakBytes.ours / MEGABYTE),
-      "peak MB theirs": Math.round(row.peakBytes.theirs / MEGABYTE),
       "first s ours": row.firstSeconds.ours.toFixed(1),
       "first s theirs": row.firstSeconds.theirs.toFixed(1),
     };
@@ -99,9 +118,13 @@ export function reportTables(report: Report): string {
     exponent: fittedExponent(points.map(({ x, seconds }) => ({ x, y: seconds }))).toFixed(2),
     points: points.map(({ x, seconds }) => `${x}: ${seconds.toPrecision(3)} s`).join(", "),
   }));
+  const memory = memoryRows(report.rows).map(({ work, size, peer, ours, theirs, ratio }) => ({ work, size, peer, "ours MB": Math.round(ours / MEGABYTE), "theirs MB": Math.round(theirs / MEGABYTE), ratio: ratio.toFixed(2) }));
+  const forms = report.rows.filter(isResult).filter(({ form }) => form).map(({ work, size, peer, form, formSeconds }) => `${work}, ${size}, ${peer}: ${form} (${Object.entries(formSeconds!).map(([name, seconds]) => `${name}: ${seconds.toPrecision(3)} s`).join("; ")})`);
   const text = (list: TableRow[], options: object): string => String(table(list, options)["text/plain"]);
   return [
     ...(rows.length > 0 ? [text(rows, { caption: `${caption}\nA ratio above 1: the engine is that many times as fast as the peer. Before timing, both did the same steps from the same weights and agreed.` })] : []),
+    ...(forms.length > 0 ? [`The peer in the faster of its forms:\n${forms.join("\n")}`] : []),
+    ...(memory.length > 0 ? [text(memory, {})] : []),
     ...(scaling.length > 0 ? [text(scaling, {})] : []),
   ].join("\n\n");
 }
@@ -115,7 +138,7 @@ export async function writeReport(report: Report): Promise<string[]> {
   const categories = [...new Set(results.map(({ work, size }) => `${work}, ${size}`))];
   const peers = [...new Set(results.map(({ peer }) => peer))];
   const ratioOf = (category: string, peer: PeerName): number => results.find((row) => `${row.work}, ${row.size}` === category && row.peer === peer)?.ratio ?? NaN;
-  const files: [string, string][] = [["latest.json", `${JSON.stringify(report, null, 2)}\n`]];
+  const files: [string, string][] = [["latest.json", `${JSON.stringify({ ...report, memory: memoryRows(report.rows) }, null, 2)}\n`]];
   if (results.length > 0) {
     const series = peers.map((peer) => ({ name: peer, values: categories.map((category) => ratioOf(category, peer)) }));
     files.push(["ratios.svg", figureSvg(barChart(series, { title: "How many times as fast as each peer", yTitle: "ratio of medians", categories, width: 1100, height: 480 }))]);

@@ -46,13 +46,10 @@ function timed(run: () => void, seconds: number, least: number): number[] {
   return times;
 }
 
-/** Prepares a job and counts the floating-point operations of one run in its matrix products and convolutions; undefined where they can not be seen. */
-function prepareAndCount(job: Job): number | undefined {
+/** The floating-point operations of one run in its matrix products and convolutions; undefined where they can not be seen. */
+function countFlops(job: Job): number | undefined {
   const backend = nativeBackend();
-  let runs = 0;
-  const prepare = (): void => void (runs = job.prepare());
-  if (!backend) return void prepare();
-  return timeOperations(backend, prepare, false).reduce((sum, { flops }) => sum + flops, 0) / runs;
+  return backend && timeOperations(backend, () => job.runEagerly(), false).reduce((sum, { flops }) => sum + flops, 0);
 }
 
 const joined = (groups: Record<string, Record<string, HostArray>>): Record<string, SafetensorsTensor> =>
@@ -80,7 +77,8 @@ async function main(): Promise<void> {
         return {};
       }
       case "check": {
-        const flops = prepareAndCount(loaded());
+        const flops = countFlops(loaded());
+        loaded().prepare();
         const { metrics, groups } = loaded().check();
         await writeSafetensors(request.result, joined(groups));
         return { metrics, flops };

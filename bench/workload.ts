@@ -43,6 +43,7 @@ export interface WorkSpec {
   latentSize?: number;
   imageSize?: number;
   depth?: number;
+  recompute?: boolean;
 }
 
 /** Images in a batch of the encoder. */
@@ -91,7 +92,7 @@ function shapesOf(spec: WorkSpec): { config: TrainConfig; network: NetworkConfig
   const { imageSize = own.imageSize, latentSize = own.latentSize, batchSize = own.batchSize } = spec;
   // At the size of B, Muon's iterations would take most of a step of two images: AdamW shows what the network costs.
   const optimizer = spec.size === "B" ? "adamw" : "muon";
-  const config = resolveConfig({ preset: own.preset, optimizer, imageSize, batchSize, losses: LOSSES[spec.losses], velocity: "conditional", steps: 1000, diagnosticsEvery: 0, precision: spec.precision });
+  const config = resolveConfig({ preset: own.preset, optimizer, imageSize, batchSize, losses: LOSSES[spec.losses], velocity: "conditional", steps: 1000, diagnosticsEvery: 0, precision: spec.precision, recompute: spec.recompute ?? false });
   const network = networkConfig(own.preset, { imageSize, latentSize, latentChannels: own.latentChannels, classes: own.classes });
   return { config, network: { ...network, depth: spec.depth ?? network.depth } };
 }
@@ -168,8 +169,10 @@ function stepArrays(config: TrainConfig, network: NetworkConfig, step: number, c
 
 /** Work made ready on this engine. */
 export interface Job {
-  /** Compiles what is compiled. @returns how many times the work was run operation by operation for it, or to get to know it */
-  prepare(): number;
+  /** Compiles what is compiled. */
+  prepare(): void;
+  /** Once operation by operation, before anything is compiled; leaves the weights as they were. */
+  runEagerly(): void;
   /** Once; finished when it returns. @returns metrics of a step */
   run(): Record<string, number>;
   /** One run with each set of inputs, from where the job stands. */
@@ -195,11 +198,19 @@ async function stepJob(spec: WorkSpec, compiled: boolean): Promise<Job> {
   const inputs = Array.from({ length: INPUT_SETS }, (_, step) => workload.arrays(step));
   const step = workload.step({ enabled: compiled });
   let next = 0;
-  const prepare = (): number => {
+  const prepare = (): void => {
     const examples = inputs.map((arrays) => toTensors<StepInputs>(arrays));
     step.prepare(examples[0], examples[1], statics);
     tf.dispose(examples);
-    return examples.length;
+  };
+  const runEagerly = (): void => {
+    const variables = Object.values(state.variables).flatMap((group) => Object.values(group));
+    const before = variables.map((variable) => tf.clone(variable));
+    const eager = workload.step({ enabled: false });
+    const tensors = toTensors<StepInputs>(inputs[0]);
+    tf.dispose([eager(tensors, statics), tensors]);
+    variables.forEach((variable, index) => variable.assign(before[index]));
+    tf.dispose(before);
   };
   const once = (): Record<string, number> => {
     const tensors = toTensors<StepInputs>(inputs[next++ % INPUT_SETS]);
@@ -214,6 +225,7 @@ async function stepJob(spec: WorkSpec, compiled: boolean): Promise<Job> {
   };
   return {
     prepare,
+    runEagerly,
     run: once,
     check: () => ({ metrics: inputs.map(once), groups: weights() }),
     content() {
@@ -247,9 +259,9 @@ function forwardJob(inputs: HostArrays[], groups: () => Record<string, HostArray
   return {
     prepare() {
       // A compiled function records in its first two calls.
-      const calls = Array.from({ length: RECORDINGS }, (_, call) => once(inputs[call % inputs.length]));
-      return calls.length;
+      for (let call = 0; call < RECORDINGS; call++) once(inputs[call % inputs.length]);
     },
+    runEagerly: () => void once(inputs[0]),
     run() {
       once(inputs[next++ % inputs.length]);
       return {};

@@ -1,4 +1,4 @@
-"""PyTorch as a peer: python pytorch_peer.py THREADS. Variants: "" (eager), "compile", "whole batch"."""
+"""PyTorch as a peer: python pytorch_peer.py THREADS. Variants: "" (eager), "two evaluations", "compile", "whole batch"."""
 
 import sys
 

@@ -94,6 +94,7 @@ class TrainingStep:
         self.config, self.statics = spec["config"], spec["statics"]
         self.network = Network(spec["network"])
         self.whole_batch = variant == "whole batch"
+        self.two_evaluations = variant == "two evaluations"
         self.precision = spec.get("precision", "float32")
         load = lambda group: {name: from_package(name, array) for name, array in work.group(group).items()}
         self.parameters = {name: weight.requires_grad_() for name, weight in load("parameters").items()}
@@ -130,8 +131,16 @@ class TrainingStep:
         return self.network(parameters, z, r, y, fused)
 
     def along_trajectory(self, z, velocity, r, y):
-        """F with gradients, and dF/dt = J_z F . v as a constant for the off-diagonal samples, zero for the others. Each sample passes through the network once."""
+        """F with gradients, and dF/dt = J_z F . v as a constant for the off-diagonal samples, zero for the others. Each sample passes through the network once,
+        or, with two evaluations, the off-diagonal ones a second time without gradients: then all of F comes from the one-kernel attention."""
         off = self.statics["offDiagonal"]
+        if self.two_evaluations:
+            F = self.field(self.parameters, z, r, y, fused=True)
+            derivative = torch.zeros_like(F, requires_grad=False)
+            if off > 0:
+                with torch.no_grad():
+                    derivative[:off] = torch.func.jvp(lambda latents: self.field(self.parameters, latents, r[:off], y[:off], fused=False), (z[:off],), (velocity[:off],))[1]
+            return F, derivative
         F, derivative = [], []
         if off > 0:
             value, tangent = torch.func.jvp(lambda latents: self.field(self.parameters, latents, r[:off], y[:off], fused=False), (z[:off],), (velocity[:off],))

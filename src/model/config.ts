@@ -131,6 +131,8 @@ export interface TrainConfig extends TimeOptions, TimeSamplerOptions {
   sampleEvery: number;
   /** "float32", or "bf16": factors of matrix products and convolutions in bfloat16, weights and sums in float32. */
   precision: string;
+  /** Keep of each transformer block its input alone, and compute it again in the backward pass: less memory, about a third more time. */
+  recompute: boolean;
   /** Steps between diagnostics, which also look for signs of a collapse; 0 for none. */
   diagnosticsEvery: number;
   /** Run each step as one compiled graph where the engine can. */
@@ -233,6 +235,7 @@ export const TRAIN_OPTIONS: { [Key in keyof TrainConfig]: Option<TrainConfig[Key
   checkpointEvery: count(500, "steps"),
   sampleEvery: count(200, "steps", 0),
   precision: oneOf<string>("float32", ["float32", "bf16"]),
+  recompute: { default: false, unit: "", expected: "true or false", valid: (given) => typeof given === "boolean" },
   diagnosticsEvery: count(50, "steps", 0),
   compile: { default: true, unit: "", expected: "true or false", valid: (given) => typeof given === "boolean" },
 };

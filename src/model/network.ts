@@ -1,4 +1,5 @@
 import { tf } from "./engine/tf";
+import { recomputed } from "./engine/recompute";
 import { convolution, depthToSpace, embed, linear, parameter, patchify, rmsNorm, rotaryTable, rotate, silu, timeFeatures, unpatchify, type Parameters, type RotaryTable } from "./layers";
 import type { RandomStream } from "./random";
 
@@ -132,16 +133,22 @@ export function initializeParameters(shapes: Record<string, ParameterShape>, str
   );
 }
 
+export interface NetworkOptions {
+  /** Keep of each transformer block, and of each stage of a convolutional head, its input alone, and compute it again in the backward pass; false by default. */
+  recompute?: boolean;
+}
+
 /**
  * The network F(z_t, r, y): a transformer over latent patches with the class and the time r as prefix tokens, from a noisy latent
  * straight to an image. It is not told t (App. B.2).
  * @param zT latents [B, h, w, c], normalised
  * @param r times [B] in [0, 1]; 0 asks for the end of the trajectory
  * @param y class labels, int32 [B], 0 to classes; `classes` means "no class"
+ * @param options how its gradient is computed
  * @returns images [B, H, W, 3], about [-1, 1], not clamped
  * @throws Error when the latents have another shape than the configuration says
  */
-export function network(config: NetworkConfig, parameters: Parameters, zT: tf.Tensor4D, r: tf.Tensor1D, y: tf.Tensor1D): tf.Tensor4D {
+export function network(config: NetworkConfig, parameters: Parameters, zT: tf.Tensor4D, r: tf.Tensor1D, y: tf.Tensor1D, { recompute = false }: NetworkOptions = {}): tf.Tensor4D {
   const { latentSize, latentChannels } = config;
   const [batch, ...shape] = zT.shape;
   if (shape.join() !== [latentSize, latentSize, latentChannels].join()) throw new Error(`the network takes latents of shape [B, ${latentSize}, ${latentSize}, ${latentChannels}], not [${zT.shape}]`);
@@ -158,13 +165,22 @@ export function network(config: NetworkConfig, parameters: Parameters, zT: tf.Te
   tokens = tf.add(tokens, parameter(parameters, "positionEmbedding"));
 
   const table = rotaryTable(side, prefix, config.width / config.heads);
+  const part: Part = recompute ? (name, x, fn) => recomputed((input, weights, [cosine, sine]) => fn(input, weights, { cosine, sine }), x, under(parameters, name), [table.cosine, table.sine]) : (name, x, fn) => fn(x, parameters, table);
   for (let block = 0; block < config.depth; block++) {
-    tokens = tf.add(tokens, attention(config, parameters, `blocks.${block}.attention`, tokens, table));
-    tokens = tf.add(tokens, swiGlu(parameters, `blocks.${block}.mlp`, tokens));
+    const name = `blocks.${block}`;
+    tokens = part(name, tokens, (x, weights, places) => {
+      const attended = tf.add(x, attention(config, weights, `${name}.attention`, x, places));
+      return tf.add(attended, swiGlu(weights, `${name}.mlp`, attended));
+    });
   }
   const last = rmsNorm(parameters, "finalNorm", tf.slice(tokens, [0, prefix, 0], [batch, side * side, config.width]));
-  return config.head === "linear" ? unpatchify(linear(parameters, "head", last), config.imageSize / side) : convolutionHead(config, parameters, last);
+  return config.head === "linear" ? unpatchify(linear(parameters, "head", last), config.imageSize / side) : convolutionHead(config, parameters, last, part);
 }
+
+/** Runs a part of the network whose weights' names begin with `name` and a dot. */
+type Part = (name: string, x: tf.Tensor, fn: (x: tf.Tensor, weights: Parameters, table: RotaryTable) => tf.Tensor) => tf.Tensor;
+
+const under = (parameters: Parameters, name: string): Parameters => Object.fromEntries(Object.entries(parameters).filter(([key]) => key.startsWith(`${name}.`)));
 
 /** Multi-head attention with normalised queries and keys, times a learned gate. @param x [B, N, D] */
 function attention(config: NetworkConfig, parameters: Parameters, name: string, x: tf.Tensor, table: RotaryTable): tf.Tensor {
@@ -192,13 +208,15 @@ function swiGlu(parameters: Parameters, name: string, x: tf.Tensor): tf.Tensor {
  * @param tokens [B, n n, D]
  * @returns images [B, H, W, 3]
  */
-function convolutionHead(config: NetworkConfig, parameters: Parameters, tokens: tf.Tensor): tf.Tensor4D {
+function convolutionHead(config: NetworkConfig, parameters: Parameters, tokens: tf.Tensor, part: Part): tf.Tensor4D {
   let x = unpatchify(linear(parameters, "head.tokens", tokens), 2 * config.patchSize); // [B, n n, (2 p)^2 C] -> [B, 2 h, 2 w, C]
   headChannels(config).forEach((_, stage) => {
     const name = `head.stages.${stage}`;
-    if (stage > 0) x = depthToSpace(convolution(parameters, `${name}.enter`, x)); // [B, s, s, C] -> [B, 2 s, 2 s, C']
-    const inner = silu(convolution(parameters, `${name}.first`, silu(x)));
-    x = tf.add(x, convolution(parameters, `${name}.second`, inner));
+    x = part(name, x, (input, weights) => {
+      const entered = stage > 0 ? depthToSpace(convolution(weights, `${name}.enter`, input as tf.Tensor4D)) : (input as tf.Tensor4D); // [B, s, s, C] -> [B, 2 s, 2 s, C']
+      const inner = silu(convolution(weights, `${name}.first`, silu(entered)));
+      return tf.add(entered, convolution(weights, `${name}.second`, inner));
+    }) as tf.Tensor4D;
   });
   return convolution(parameters, "head.image", silu(x));
 }

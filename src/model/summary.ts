@@ -110,13 +110,13 @@ function convolutionHeadLayers(config: NetworkConfig, shapes: ReturnType<typeof 
 export interface MemoryPlanOptions {
   /** Images a step. */
   batchSize: number;
-  /** As if each block kept its input alone and were computed again in the backward pass, one block at a time; trainings keep everything. */
-  recomputeActivations: boolean;
+  /** Each block, and each stage of a convolutional head, keeps its input alone and is computed again in the backward pass, one at a time: the training's option `recompute`. */
+  recompute: boolean;
   /** The training's optimiser: "muon" or "adamw". */
   optimizer: string;
 }
 
-export const MEMORY_PLAN_DEFAULTS: MemoryPlanOptions = { batchSize: 64, recomputeActivations: false, optimizer: SUMMARY_DEFAULTS.optimizer };
+export const MEMORY_PLAN_DEFAULTS: MemoryPlanOptions = { batchSize: 64, recompute: false, optimizer: SUMMARY_DEFAULTS.optimizer };
 
 /** What a training step with the pixel loss needs in memory, bytes. */
 export interface MemoryPlan {
@@ -135,12 +135,25 @@ export interface MemoryPlan {
  * that it has not freed yet, and with those losses the perceptual network and the critic.
  */
 export function memoryPlan(config: NetworkConfig, options: Partial<MemoryPlanOptions> = {}): MemoryPlan {
-  const { batchSize, recomputeActivations, optimizer } = { ...MEMORY_PLAN_DEFAULTS, ...options };
+  const { batchSize, recompute, optimizer } = { ...MEMORY_PLAN_DEFAULTS, ...options };
   const { layers, weightBytes, stateBytes, activationBytesPerImage } = summarize(config, { optimizer });
-  const blocks = layers.filter(({ layer }) => layer.startsWith("blocks."));
-  const bytesOfBlocks = BYTES * blocks.reduce((sum, { activations }) => sum + activations, 0);
-  const inputs = BYTES * config.depth * sizeOf(blocks[0].output);
-  const perImage = recomputeActivations ? activationBytesPerImage - bytesOfBlocks + inputs + bytesOfBlocks / config.depth : activationBytesPerImage;
+  const parts = recomputedParts(layers);
+  const saved = BYTES * parts.reduce((sum, { activations, input }) => sum + activations - input, 0);
+  const largest = BYTES * Math.max(...parts.map(({ activations }) => activations));
+  const perImage = recompute ? activationBytesPerImage - saved + largest : activationBytesPerImage;
   const plan = { parameters: weightBytes, gradients: weightBytes, optimizer: stateBytes.first + stateBytes.second, average: stateBytes.average, activations: batchSize * perImage };
   return { ...plan, total: Object.values(plan).reduce((sum, bytes) => sum + bytes, 0) };
+}
+
+/** What is computed again as one, and the numbers of its input: a block's attention and SwiGLU together, a stage of a convolutional head. */
+function recomputedParts(layers: readonly LayerSummary[]): { activations: number; input: number }[] {
+  const parts = new Map<string, { activations: number; input: number }>();
+  layers.forEach(({ layer, activations }, index) => {
+    const name = /^(blocks\.\d+|head\.stages\.\d+)/.exec(layer)?.[0];
+    if (name === undefined) return;
+    const known = parts.get(name);
+    // A block's layers give what they are given, tokens; a stage takes what the layer before it gives.
+    parts.set(name, { activations: activations + (known?.activations ?? 0), input: known?.input ?? sizeOf(name.startsWith("blocks") ? layers[index].output : layers[index - 1].output) });
+  });
+  return [...parts.values()];
 }

@@ -103,7 +103,7 @@ interface PartOptions extends FrozenParts {
 /** Gradients of the weighted losses on one part of the batch; metrics and what the critic is to see are kept, and the caller's to dispose of. */
 function partGradients(config: TrainConfig, state: TrainingState, part: BatchPart, options: PartOptions): { gradients: Record<string, tf.Tensor>; metrics: Record<string, tf.Tensor>; pictures: CriticPictures } {
   const { parameters } = state.variables;
-  const field: ImageField = (zT, r, y) => network(state.network, parameters, zT, r, y);
+  const field: ImageField = (zT, r, y) => network(state.network, parameters, zT, r, y, { recompute: config.recompute });
   const method = methodNamed(config.method);
   const zT = latentAt(part.z, part.eps, part.t);
   const along = options.reference && marginalVelocity(zT, part.t, part.y, options.reference);

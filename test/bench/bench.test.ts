@@ -8,6 +8,7 @@ import { startParticipant } from "../../bench/participant";
 import { traceRun } from "../../bench/profiling/compiled";
 import { timeOperations } from "../../bench/profiling/eager";
 import { operationFlops } from "../../bench/profiling/operation-flops";
+import { memoryRows } from "../../bench/report";
 import { planOf } from "../../bench/rows";
 import { fittedExponent, quantile, quartiles } from "../../bench/statistics";
 import { networkConfig } from "../../src/model/config";
@@ -39,6 +40,14 @@ describe("statistics of the benchmark", () => {
     const names = (quick: boolean): string[] => [planOf(quick, "float32")].flatMap(({ first, rest }) => [...first, ...rest]).flatMap(({ title, spec, peers }) => peers.map((peer) => `${title}, ${spec.size}, ${peer}`));
     assert.ok(names(true).length < names(false).length);
     assert.equal(new Set(names(false)).size, names(false).length);
+  });
+});
+
+describe("the report", () => {
+  it("has a row of peak memory for each row of time, and none for what was not measured", () => {
+    const row = { work: "step", size: "tiny", peer: "JAX jit" } as const;
+    const measured = { ...row, batchSize: 1, ours: 1, theirs: 2, unit: "s/step", ratio: 2, spread: [2, 2], repeats: 1, firstSeconds: { ours: 1, theirs: 1 }, peakBytes: { ours: 400, theirs: 100 }, baseBytes: { ours: 1, theirs: 1 }, agreement: { metrics: 0, weights: 0 } } as const;
+    assert.deepEqual(memoryRows([{ ...measured, spread: [2, 2] }, { ...row, failure: "no time" }]), [{ work: "peak memory of step", size: "tiny", peer: "JAX jit", ours: 400, theirs: 100, unit: "bytes", ratio: 0.25 }]);
   });
 });
 
@@ -98,7 +107,7 @@ describe("the memory plan", () => {
     const [one, two] = [1, 2].map((batchSize) => memoryPlan(XL, { batchSize }));
     assert.equal(one.parameters + one.gradients + one.optimizer + one.average + one.activations, one.total);
     assert.equal(two.total - one.total, one.activations);
-    const recomputed = memoryPlan(XL, { batchSize: 1, recomputeActivations: true });
+    const recomputed = memoryPlan(XL, { batchSize: 1, recompute: true });
     const tokens = 256 + 12;
     const block = tokens * (11 + 4) * 1152 + 2 * 16 * tokens ** 2 + 5 * tokens * 3072; // numbers that one block of width 1152 with a hidden width of 3072 keeps
     assert.equal(one.activations - recomputed.activations, 4 * 28 * (block - tokens * 1152) - 4 * block);
@@ -124,6 +133,12 @@ describe("programs under measurement", () => {
     await refusing.quit();
     const dying = await program(`${says}.on("line", () => { console.error("out of luck"); process.exit(3); });`);
     await assert.rejects(dying.ask({ do: "first" }), /it ended unasked: out of luck/);
+  });
+
+  it("ends a program that does not answer in its time, and says so", async () => {
+    const silent = await program(`${says}.on("line", () => undefined);`);
+    await assert.rejects(silent.ask({ do: "first" }, 0.3), /it had not answered after 0 s/);
+    await silent.quit();
   });
 });
 

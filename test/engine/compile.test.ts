@@ -95,6 +95,35 @@ describe("compile", () => {
     add.dispose();
   });
 
+  it("prepares without computing: what it prepares is what calls record", { skip: !native }, () => {
+    const table = tf.tensor1d([0.5, -1, 2]);
+    const state = tf.variable(tf.zeros([3]));
+    const work = ({ x, index }: { x: tf.Tensor; index: tf.Tensor }): Record<string, tf.Tensor> => {
+      const whole = tf.floorDiv(x.toInt(), tf.scalar(2, "int32")); // a division of whole numbers, which zeros would make fail
+      const divided = tf.floorDiv(tf.scalar(12, "int32"), tf.add(index, 1));
+      const rows = tf.matMul(tf.oneHot(index as tf.Tensor1D, 3).toFloat() as tf.Tensor2D, x as tf.Tensor2D);
+      const sum = tf.sum(tf.mul(tf.sigmoid(tf.matMul(rows as tf.Tensor2D, x as tf.Tensor2D, false, true)), tf.tile(table.reshape([1, 3]), [2, 1])), 1);
+      state.assign(tf.add(state, tf.mean(x, 1)) as tf.Tensor1D);
+      return { whole: whole.toFloat(), divided: divided.toFloat(), sum, order: tf.topk(sum, 2).indices, complex: tf.real(tf.spectral.fft(tf.complex(rows, rows))) };
+    };
+    const inputs = (seed: number): { x: tf.Tensor; index: tf.Tensor } => ({ x: tf.tensor2d(randomStream(seed, "x").normal(12), [3, 4]), index: tf.tensor1d([seed % 3, 1], "int32") });
+    const ahead = compile(work);
+    ahead.prepare(inputs(1), inputs(2));
+    assert.equal(ahead.programs().length, 1);
+    assert.deepEqual(values(state), [0, 0, 0]);
+    const byCalls = compile(work);
+    for (const seed of [1, 2]) tf.dispose(byCalls(inputs(seed)));
+    state.assign(tf.zeros([3]));
+    assert.equal(ahead.programs()[0].operations, byCalls.programs()[0].operations);
+    for (let seed = 3; seed < 6; seed++) {
+      const [actual, expected] = [ahead(inputs(seed)), byCalls(inputs(seed))];
+      for (const name of Object.keys(expected)) assert.deepEqual(values(actual[name]), values(expected[name]), name);
+    }
+    ahead.dispose();
+    byCalls.dispose();
+    state.dispose();
+  });
+
   it("leaves no tensor behind", () => {
     const { total, add } = counter();
     const x = tf.tensor1d([1, 2]);

@@ -78,7 +78,14 @@ describe("losses", () => {
   it("balanced() keeps directions and relative sizes, and sets the mean norm to 2 / (sqrt(H W C) B)", () => {
     const score = (x: tf.Tensor4D): tf.Scalar => tf.sum(tf.mul(tf.pow(x, 3), 7)) as tf.Scalar;
     const plain = tf.grad((x) => score(x as tf.Tensor4D))(images);
-    const actual = tf.grad((x) => balanced(x as tf.Tensor4D, 2, [], score))(images);
+    let evaluations = 0;
+    const counted = (x: tf.Tensor4D): tf.Scalar => {
+      evaluations++;
+      return score(x);
+    };
+    const { value, grad: actual } = tf.valueAndGrad((x) => balanced(x as tf.Tensor4D, 2, counted))(images);
+    assert.equal(evaluations, 1, "value and gradient come from one evaluation");
+    near(values(value)[0], values(score(images))[0], 1e-6 * Math.abs(values(value)[0]) + 1e-6, "value");
     const norms = (gradient: tf.Tensor): number[] => values(tf.sqrt(tf.sum(tf.square(gradient), [1, 2, 3])));
     const [before, after] = [norms(plain), norms(actual)];
     near((after[0] + after[1]) / 2, 2 / (Math.sqrt(48) * 2), 1e-5, "mean norm");

@@ -52,6 +52,13 @@ test("compiled steps agree with eager ones", async () => {
   });
 });
 
+test("steps that recompute activations are those that keep them", async () => {
+  const rows = await Promise.all([await run({ ...base, name: "all-activations", steps: 4 }), await run({ ...base, name: "activations-again", steps: 4, recompute: true })]);
+  rows[0].forEach((row, index) => {
+    for (const [name, value] of Object.entries(row.losses)) assert.ok(Math.abs(value - rows[1][index].losses[name]) < 1e-3 * (1 + Math.abs(value)), `${name} at step ${row.step}: ${value} and ${rows[1][index].losses[name]}`);
+  });
+});
+
 test("a training leaks no tensor, and its model loads and samples", async () => {
   await run({ ...base, name: "leak" });
   const before = tf.memory().numTensors;

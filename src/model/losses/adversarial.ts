@@ -70,13 +70,11 @@ const difference = (first: Scores, second: Scores): Scores => ({ whole: tf.sub(f
 export function adversarialLoss(kind: AdversarialKind = "relativistic", on: AdversarialPictures = "samples"): Loss {
   return (terms) => {
     const { images, real, y, counts } = criticPictures(on, terms);
-    const constants: tf.Tensor[] = counts ? [real, y, counts] : [real, y];
-    return balanced(images, terms.F.shape[0], constants, (pictures, kept) => {
-      const [realPictures, labels, shares] = kept as [tf.Tensor4D, tf.Tensor1D, tf.Tensor1D | undefined];
-      const fake = terms.critic(pictures, labels);
-      if (kind === "hinge") return bothScores(fake, (score) => tf.neg(score), shares);
-      if (kind === "non-saturating") return bothScores(fake, (score) => tf.softplus(tf.neg(score)), shares);
-      return bothScores(difference(terms.critic(realPictures, labels), fake), (gap) => tf.softplus(gap), shares);
+    return balanced(images, terms.F.shape[0], (pictures) => {
+      const fake = terms.critic(pictures, y);
+      if (kind === "hinge") return bothScores(fake, (score) => tf.neg(score), counts);
+      if (kind === "non-saturating") return bothScores(fake, (score) => tf.softplus(tf.neg(score)), counts);
+      return bothScores(difference(terms.critic(real, y), fake), (gap) => tf.softplus(gap), counts);
     });
   };
 }

@@ -54,10 +54,10 @@ export function perceptualConsistencyLoss({ huberDelta, samples }: Pick<Perceptu
 function featureDistance(features: FeatureLevels, images: tf.Tensor4D, wanted: tf.Tensor4D, counts: tf.Tensor, { batchSize, huberDelta }: { batchSize: number; huberDelta: number }): tf.Scalar {
   const target = features(wanted);
   const spread = target.map((level) => tf.sqrt(tf.add(tf.moments(level).variance, 1e-6)));
-  return balanced(images, batchSize, [counts, ...target, ...spread], (pictures, [counted, ...rest]) => {
+  return balanced(images, batchSize, (pictures) => {
     const levels = features(pictures).map((level, index) => {
-      const perImage = tf.mean(huber(tf.div(tf.sub(level, rest[index]), rest[target.length + index]), huberDelta), [1, 2, 3]); // [N]
-      return tf.mean(tf.mul(perImage, counted));
+      const perImage = tf.mean(huber(tf.div(tf.sub(level, target[index]), spread[index]), huberDelta), [1, 2, 3]); // [N]
+      return tf.mean(tf.mul(perImage, counts));
     });
     return tf.div(tf.addN(levels), levels.length) as tf.Scalar;
   });

@@ -96,7 +96,8 @@ export function writeGraph(
       const { dtype, shape, bytes } = node.constant;
       add(`n${index}`, "Const", [], { ...dtypeAttribute(dtype), value: { tensor: { dtype, tensor_shape: shapeValue(shape), tensor_content: bytes } } });
     } else {
-      add(`n${index}`, node.operation, node.inputs.map(reference), Object.fromEntries(node.attributes.map(({ name, type, value }) => [name, attributeValue(type, value)])));
+      const waits = (node.after ?? []).map((source) => `^${reference(source).replace(/:\d+$/, "")}`);
+      add(`n${index}`, node.operation, [...node.inputs.map(reference), ...waits], Object.fromEntries(node.attributes.map(({ name, type, value }) => [name, attributeValue(type, value)])));
     }
   });
   // Each slot is read before it is assigned, whatever order the executor would choose.

@@ -1,9 +1,11 @@
 import { tf } from "../tf";
 import { nativeBackend, type NativeBackend } from "./backend";
 import { loadProgram, type Program } from "./program";
-import { assertSameRecording, isRecording, record, type Recording } from "./record";
+import { assertSameRecording, CompileError, isRecording, record, type Recording } from "./record";
+import { TrialError, Trials } from "./trial";
 
-export { CompileError } from "./record";
+export { CompileError };
+export { after } from "./record";
 
 /** Arguments that select another program instead of being fed to one: numbers and words that the function branches on. */
 export type StaticArguments = Record<string, string | number | boolean>;
@@ -27,7 +29,8 @@ type Tensors = Record<string, tf.Tensor>;
 export interface Compiled<Inputs extends Tensors, Outputs extends Tensors> {
   (inputs: Inputs, staticArguments?: StaticArguments): Outputs;
   /**
-   * Compiles for given shapes ahead of time, with two sets of example inputs of different values, and leaves every variable as it was.
+   * Compiles for given shapes ahead of time, with two sets of example inputs of different values, and leaves every variable as it was. Nothing is
+   * computed but each kind of operation once, and no more memory is taken than the largest of them needs.
    * Does nothing when that program is there already, or on another engine.
    */
   prepare(first: Inputs, second: Inputs, staticArguments?: StaticArguments): void;
@@ -82,32 +85,51 @@ export function compile<Inputs extends Tensors, Outputs extends Tensors>(
     }
     recordings.delete(key);
     try {
-      assertSameRecording(first, recording, name);
-      options.onCompile?.({ name, operations: recording.nodes.length });
-      programs.set(key, loadProgram(recording, inputs, outputs));
+      load(key, first, recording, inputs, outputs);
     } catch (error) {
       tf.dispose(outputs);
       throw error;
     }
-    if (programs.size > maximumPrograms) {
-      const [oldest] = programs.keys();
-      programs.get(oldest)?.dispose();
-      programs.delete(oldest);
-    }
     return outputs;
   };
 
+  /** Compares two recordings and makes a program of them. @param outputs what the second one's call returned */
+  const load = (key: string, first: Recording, second: Recording, inputs: Inputs, outputs: Outputs): void => {
+    assertSameRecording(first, second, name);
+    options.onCompile?.({ name, operations: second.nodes.length });
+    programs.set(key, loadProgram(second, inputs, outputs));
+    if (programs.size <= maximumPrograms) return;
+    const [oldest] = programs.keys();
+    programs.get(oldest)?.dispose();
+    programs.delete(oldest);
+  };
+
   const prepare = (first: Inputs, second: Inputs, staticArguments: StaticArguments = {}): void => {
-    if (!enabled || !nativeBackend() || programs.has(keyOf(first, staticArguments))) return;
+    const backend = enabled ? nativeBackend() : undefined;
+    const key = keyOf(first, staticArguments);
+    if (!backend || programs.has(key)) return;
     const variables = Object.values(tf.engine().registeredVariables);
     const before = variables.map((variable) => ({ data: variable.dataId, value: tf.clone(variable) }));
+    const restore = (): void => variables.forEach((variable, index) => {
+      if (variable.dataId !== before[index].data) variable.assign(before[index].value);
+    });
+    const trials = new Trials(backend.binding);
     try {
+      const [one, two] = [first, second].map((inputs) => record(backend, inputs, () => fn(inputs, staticArguments), trials));
+      tf.dispose(one.outputs);
+      try {
+        load(key, one.recording, two.recording, second, two.outputs);
+      } finally {
+        tf.dispose(two.outputs);
+      }
+    } catch (error) {
+      if (!(error instanceof TrialError)) throw error;
+      // An operation that takes no made-up values: the function runs with its own.
+      restore();
       for (const inputs of [first, second]) tf.dispose(call(inputs, staticArguments));
     } finally {
-      variables.forEach((variable, index) => {
-        if (variable.dataId !== before[index].data) variable.assign(before[index].value);
-        before[index].value.dispose();
-      });
+      restore();
+      for (const { value } of before) value.dispose();
     }
   };
 

@@ -1,5 +1,6 @@
 import { tf } from "../tf";
-import type { Binding, NativeBackend, OperationAttribute } from "./backend";
+import { nativeBackend, type Binding, type NativeBackend, type OperationAttribute, type TensorMetadata } from "./backend";
+import type { AbstractTensor, Trials } from "./trial";
 
 /** Where an operation's input comes from. */
 export type Source =
@@ -13,6 +14,8 @@ export interface RecordedNode {
   operation: string;
   attributes: OperationAttribute[];
   inputs: Source[];
+  /** What must have been computed before this runs, without being read. */
+  after?: Source[];
   constant?: { dtype: number; shape: number[]; bytes: Uint8Array };
 }
 
@@ -33,10 +36,20 @@ export class CompileError extends Error {
   override name = "CompileError";
 }
 
+const INT32 = 3; // TensorFlow's number of the element type
+const TYPE_ATTRIBUTE = 4; // and of an attribute that is one
+
 // The shapes of these operations' results depend on the values they are given, so no graph of fixed shapes holds them.
 const VALUE_DEPENDENT_SHAPES = /^(Where|Unique|UniqueV2|UniqueWithCounts|ListDiff|SetDiff1D|NonMaxSuppression.*|DenseBincount|Bincount|Sparse(Reshape|FillEmptyRows|ToDense).*|StringSplit.*|StringNGrams|RaggedTensorToTensor)$/;
 
 const recording = new WeakSet<NativeBackend>();
+/** Ids of tensors of which only shape and type are known: below all that the backend uses, so that it deletes none of them. */
+let nextAbstractId = -2;
+
+/** The binding during a recording. */
+interface RecordingBinding extends Binding {
+  after(id: number, dtype: number, gateId: number): TensorMetadata;
+}
 
 /** Whether a call is being recorded now. */
 export const isRecording = (backend: NativeBackend): boolean => recording.has(backend);
@@ -46,6 +59,8 @@ export const isRecording = (backend: NativeBackend): boolean => recording.has(ba
  * @param backend the native backend
  * @param inputs the tensors that will differ from call to call, by name
  * @param call the function to record; runs inside tf.tidy
+ * @param trials where they are given, nothing is computed: results have a shape and a type, and no values. What the call returns, and the variables that it
+ *   assigned, can not be read then
  * @returns the recording, and what the call returned (the caller disposes of it)
  * @throws CompileError when an operation can not be part of a graph of fixed shapes, or the call reads a tensor's values
  */
@@ -53,12 +68,14 @@ export function record<Outputs extends Record<string, tf.Tensor>>(
   backend: NativeBackend,
   inputs: Record<string, tf.Tensor>,
   call: () => Outputs,
+  trials?: Trials,
 ): { recording: Recording; outputs: Outputs } {
   const binding = backend.binding;
   const nodes: RecordedNode[] = [];
   const producers = new Map<number, Source>();
   const madeInside = new WeakSet<object>();
   const externalData = new Map<number, object>();
+  const abstract = new Map<number, AbstractTensor>();
 
   const inputNames = new Map<object, string>(Object.entries(inputs).map(([name, tensor]) => [tensor.dataId, name]));
   if (inputNames.size < Object.keys(inputs).length) throw new CompileError("two inputs share one tensor's data: pass it once, or pass a copy");
@@ -89,24 +106,58 @@ export function record<Outputs extends Record<string, tf.Tensor>>(
   const readingFails = (): never => {
     throw new CompileError("a compiled function can not read a tensor's values (data, dataSync, array, print): return the tensor as an output and read it after the call");
   };
-  const overrides: Partial<Binding> = {
+  const typeOf = (id: number): AbstractTensor => {
+    const known = abstract.get(id);
+    if (known) return known;
+    const data = externalData.get(id);
+    if (!data) throw new CompileError(`an operation reads tensor ${id}, which was made neither in this call nor before it`);
+    const { shape, dtype } = backend.tensorMap.get(data);
+    return { shape, dtype };
+  };
+  const execute = (operation: string, attributes: OperationAttribute[], inputIds: number[], outputCount: number): TensorMetadata[] => {
+    const inputs = trials && inputIds.map(typeOf);
+    if (!trials || !inputs) return binding.executeOp(operation, attributes, inputIds, outputCount);
+    // Whole numbers that come of constants alone may be sizes or axes, which decide shapes: they are computed.
+    if (inputs.length > 0 && inputs.every(({ constant, dtype }) => constant && dtype === INT32)) {
+      const results = binding.executeOp(operation, attributes, inputIds, outputCount);
+      for (const { id, shape, dtype } of results) abstract.set(id, { shape, dtype, ...(dtype === INT32 && { constant: { id, bytes: new Uint8Array((binding.tensorDataSync(id) as Int32Array).slice().buffer) } }) });
+      return results;
+    }
+    return trials.resultsOf(operation, attributes, inputs, outputCount).map(({ shape, dtype }) => {
+      const id = nextAbstractId--;
+      abstract.set(id, { shape, dtype });
+      return { id, shape: [...shape], dtype };
+    });
+  };
+  const overrides: Partial<RecordingBinding> = {
     createTensor(shape: number[], dtype: number, values: ArrayBufferView | Uint8Array[]) {
       if (Array.isArray(values)) throw new CompileError("a compiled function can not hold string tensors");
       const id = binding.createTensor(shape, dtype, values);
       const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength).slice();
       producers.set(id, { kind: "node", node: nodes.length, output: 0 });
       nodes.push({ operation: "Const", attributes: [], inputs: [], constant: { dtype, shape: [...shape], bytes } });
+      if (trials) abstract.set(id, { dtype, shape: [...shape], constant: { id, bytes } });
       return id;
     },
     executeOp(operation: string, attributes: OperationAttribute[], inputIds: number[], outputCount: number) {
       if (VALUE_DEPENDENT_SHAPES.test(operation)) {
         throw new CompileError(`${operation}: the shape of its result depends on values, so it can not be compiled; compute it outside and pass the result as an input`);
       }
-      const results = binding.executeOp(operation, attributes, inputIds, outputCount);
+      const results = execute(operation, attributes, inputIds, outputCount);
       const node = nodes.length;
       nodes.push({ operation, attributes: attributes.map((attribute) => ({ ...attribute })), inputs: inputIds.map(sourceOf) });
       results.forEach((result, output) => producers.set(result.id, { kind: "node", node, output }));
       return results;
+    },
+    after(id: number, dtype: number, gateId: number) {
+      const attributes = [{ name: "T", type: TYPE_ATTRIBUTE, value: dtype }];
+      const [result] = execute("Identity", attributes, [id], 1);
+      producers.set(result.id, { kind: "node", node: nodes.length, output: 0 });
+      nodes.push({ operation: "Identity", attributes, inputs: [sourceOf(id)], after: [sourceOf(gateId)] });
+      return result;
+    },
+    deleteTensor(id: number) {
+      if (id >= 0) binding.deleteTensor(id);
     },
     tensorDataSync: readingFails,
   };
@@ -158,6 +209,19 @@ export function record<Outputs extends Record<string, tf.Tensor>>(
 }
 
 /**
+ * The tensor itself, with the demand that in a compiled function nothing which reads the result runs before the gate is there. TensorFlow computes
+ * whatever can be computed, and what is computed twice of the same tensors only once: so it is where values shall be computed again, late.
+ * @param gate any tensor; its values do not matter
+ */
+export function after<T extends tf.Tensor>(tensor: T, gate: tf.Tensor): T {
+  const backend = nativeBackend();
+  if (!backend || !isRecording(backend)) return tf.clone(tensor);
+  const [id, gateId] = backend.getInputTensorIds([tensor, gate]);
+  const metadata = (backend.binding as RecordingBinding).after(id, backend.tensorMap.get(tensor.dataId).dtype, gateId);
+  return backend.createOutputTensor(metadata) as T;
+}
+
+/**
  * Compares two recordings of one function with different inputs. What differs between them would be frozen at its first value.
  * @throws CompileError naming the first operation that differs and the likely cause
  */
@@ -178,6 +242,7 @@ export function assertSameRecording(first: Recording, second: Recording, name: s
       fail(`${where(index)} takes a constant that changed between two calls (a number, a random draw or a tensor made in the function); pass it as an input`);
     }
     if (JSON.stringify(node.attributes) !== JSON.stringify(other.attributes)) fail(`the attributes of operation ${index} (${node.operation}) changed between two calls; make what changes an input or a static argument`);
+    if (JSON.stringify(node.after) !== JSON.stringify(other.after)) fail(`operation ${index} (${node.operation}) waited for another tensor in the next call`);
     node.inputs.forEach((input, position) => {
       const twin = other.inputs[position];
       const captured = input.kind === "captured" && twin?.kind === "captured" && first.captured[input.index] !== second.captured[twin.index];

@@ -72,7 +72,7 @@ export async function prepareCopy(folder: string, { reset = false, source = join
   return { folder, log, fresh: true };
 }
 
-/** A notebook without outputs, with a cell that notes the time below each heading that the plan gives minutes to. */
+/** A notebook without outputs, with a cell that notes the time below each heading that the plan gives minutes to, and a last one that shows them. */
 export function participantNotebook(notebook: Notebook, name: string): Notebook {
   const cells = notebook.cells.flatMap((cell, index): NotebookCell[] => {
     const clean: NotebookCell = cell.cell_type === "code" ? { ...cell, outputs: [], execution_count: null } : cell;
@@ -81,8 +81,8 @@ export function participantNotebook(notebook: Notebook, name: string): Notebook 
     const heading = joinLines(cell.source).split("\n")[0].replace(/^#+\s*/, "");
     return [clean, codeCell(`section-${index}`, `import { section } from "crossflow/kernel";\nsection(${JSON.stringify(`${name}: ${heading}`)}, ${minutes});`)];
   });
-  const isLast = cells.some(({ metadata }) => "minutes" in metadata) && name.startsWith("06");
-  return { ...notebook, cells: isLast ? [...cells, codeCell("times", `import { showSectionTimes } from "crossflow/kernel";\nshowSectionTimes();`)] : cells };
+  const isTimed = cells.some(({ metadata }) => "minutes" in metadata);
+  return { ...notebook, cells: isTimed ? [...cells, codeCell("times", `import { showSectionTimes } from "crossflow/kernel";\nshowSectionTimes();`)] : cells };
 }
 
 function codeCell(id: string, source: string): NotebookCell {

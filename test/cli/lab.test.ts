@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { createServer, type AddressInfo } from "node:net";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
-import { labProblems, missingBrowserHint } from "../../src/cli/lab-check";
+import { kernelProblem, labProblems, missingBrowserHint } from "../../src/cli/lab-check";
+import { installKernel, kernelName } from "../../src/kernel-helpers/kernelspec";
 import { projectRoot } from "../../src/model/files";
 import { environmentPython } from "../../src/setup/python";
 import { temporaryFolder } from "../setup/temporary";
@@ -30,6 +31,25 @@ test("a missing or an old JupyterLab is named with what to do", async () => {
   assert.match((await labProblems(await projectWithLab("3.6.7"), []))[0], /^JupyterLab 3\.6\.7 in \.venv is too old: it needs 4\.2 or later\. Delete the folder \.venv, then run/);
   assert.match((await labProblems(await projectWithLab("4.1.9"), []))[0], /too old/);
   for (const version of ["4.2.0", "4.10.1", "5.0.0"]) assert.deepEqual(await labProblems(await projectWithLab(version), []), []);
+});
+
+test("a missing kernel, one of another Node or folder, and a file that was cut off are named with what to do", async () => {
+  const prefix = temporaryFolder();
+  const data = join(prefix, "share", "jupyter");
+  assert.equal(kernelProblem(data), `The notebook kernel is not installed (in ${data}). Run: npx crossflow setup`);
+  const file = join(await installKernel({ prefix }), "kernel.json");
+  assert.equal(kernelProblem(data), undefined);
+  const installed = await readFile(file, "utf8");
+  const outdated = `The notebook kernel is out of date (in ${data}). Run: npx crossflow setup`;
+  const spec = JSON.parse(installed);
+  for (const text of [JSON.stringify({ ...spec, argv: ["/opt/node-18/bin/node", ...spec.argv.slice(1)] }), installed.replaceAll(projectRoot(), "/moved/elsewhere"), installed.slice(0, 40)]) {
+    assert.notEqual(text, installed);
+    await writeFile(file, text);
+    assert.equal(kernelProblem(data), outdated);
+  }
+  assert.equal(join(data, "kernels", kernelName, "kernel.json"), file);
+  await installKernel({ prefix });
+  assert.equal(kernelProblem(data), undefined, "what setup does mends it");
 });
 
 test("a port in use is named before JupyterLab silently takes another", async () => {

@@ -37,6 +37,7 @@ describe("the notebooks in JupyterLab", () => {
       const notebook = await openCleared(name);
       const moved = watchProgress(notebook);
       await notebook.command("runmenu:run-all");
+      await screenshotWhileTraining(notebook, name.slice(0, 2));
       await finished(notebook);
       assert.deepEqual(await notebook.page.locator(".jp-OutputArea [data-mime-type='application/vnd.jupyter.error']").allTextContents(), []);
       assert.ok((await lookAtPictures(notebook, name.slice(0, 2))) > 0, "no picture at all");
@@ -140,6 +141,22 @@ async function finished({ page }: OpenNotebook): Promise<void> {
     return failed || (code.every((cell) => cell.executionCount !== null && cell.executionState !== "running") && widget.sessionContext.session.kernel.status === "idle");
   })()`;
   await page.waitForFunction(done, undefined, { timeout: runMilliseconds, polling: 500 });
+}
+
+/** Where a notebook watches a training: leaves a picture of that cell with its bars, losses and samples, as soon as they are there. */
+async function screenshotWhileTraining(notebook: OpenNotebook, label: string): Promise<void> {
+  const { page } = notebook;
+  const index: number = await page.evaluate(`${cellsText}.findIndex((text) => /^for await .*watchTraining\\(/m.test(text))`);
+  if (index < 0) return;
+  const seen = `(() => {
+    const { outputs } = window.jupyterapp.shell.currentWidget.model.cells.get(${index});
+    const all = [...Array(outputs.length).keys()].map((place) => outputs.get(place));
+    return all.some(({ type }) => type === "error") || all.filter(({ data }) => "image/png" in data).length >= 2;
+  })()`;
+  await page.waitForFunction(seen, undefined, { timeout: runMilliseconds, polling: 500 });
+  await page.evaluate(`window.jupyterapp.shell.currentWidget.content.scrollToItem(${index}, "start")`);
+  await notebook.cell(index).locator(".jp-OutputArea-output").first().waitFor();
+  await notebook.screenshot(`notebook-${label}-training`);
 }
 
 /** Counts the states that a progress bar passes through, until it is asked. */

@@ -56,6 +56,39 @@ test("the teacher's plan gives each section the minutes that its notebook has", 
   }
 });
 
+test("class, seed, r, interpolation and t each have a control drawn beforehand, which needs no kernel, and a live one", async () => {
+  const cells = (await Promise.all(names.map((name) => readNotebook(join(folder, name))))).flatMap((notebook) => notebook.cells.filter(({ cell_type }) => cell_type === "code"));
+  const found = { beforehand: new Set<string>(), live: new Set<string>() };
+  for (const { source, outputs = [] } of cells) {
+    const calls = [...joinLines(source).matchAll(/^await interactive\(\{([^}]*)\}[^]*?\{ description: [^}]*\}\);/gm)];
+    const shown = outputs.map(({ data }) => (data ?? {}) as Record<string, string | string[]>);
+    for (const [index, [call, controls]] of calls.entries()) {
+      const labels = [...controls.matchAll(/(\w+):/g)].map(([, label]) => label);
+      if (call.includes("live: true")) labels.forEach((label) => found.live.add(label));
+      else {
+        const html = joinLines(shown[index]["text/html"]);
+        assert.ok(html.includes("data:image/png") && html.includes("<script"), "the pictures stand in the notebook's file");
+        labels.filter((label) => html.includes(`"name":"${label}"`)).forEach((label) => found.beforehand.add(label));
+      }
+      assert.ok("image/png" in shown[index], `${call}: a picture where controls can't be shown`);
+    }
+  }
+  for (const [form, labels] of Object.entries(found)) assert.deepEqual(["class", "seed", "r", "interpolation", "t"].filter((label) => !labels.has(label)), [], form);
+});
+
+test("every output has a form that GitHub and nbviewer show, without a script", async () => {
+  for (const name of names) {
+    for (const { outputs = [] } of (await readNotebook(join(folder, name))).cells) {
+      for (const data of outputs.flatMap((output) => (output.data ? [output.data as Record<string, string | string[]>] : []))) {
+        assert.ok("text/plain" in data, `${name}: words for every output`);
+        // Both leave scripts out, and what needs an extension.
+        const needsMore = Object.keys(data).some((type) => type.includes("plotly") || type.includes("widget")) || ("text/html" in data && joinLines(data["text/html"]).includes("<script"));
+        if (needsMore) assert.ok("image/png" in data, `${name}: a picture beside ${Object.keys(data).join(", ")}`);
+      }
+    }
+  }
+});
+
 for (const name of names) {
   test(`${name} is committed executed, small and without errors`, async () => {
     const file = join(folder, name);

@@ -37,6 +37,8 @@ async function evaluate(name: string | undefined, flags: EvaluateFlags): Promise
   const { loadDataset } = await import("../model/data/load.js");
   const { startEngine } = await import("../model/engine/index.js");
   const { datasetFeatures, evaluateImages, generatedBatches, loadEvaluationNetworks, loadStatistics, lossNetworksOf, saveStatistics } = await import("../model/metrics/index.js");
+  const { loadLpips } = await import("../model/features/lpips.js");
+  const { hasWeights } = await import("../model/weights/available.js");
   const { disposeModel, loadModel } = await import("../model/model.js");
   const { datasetConfig } = await import("../model/resources.js");
   const { sample } = await import("../model/sampler.js");
@@ -51,8 +53,10 @@ async function evaluate(name: string | undefined, flags: EvaluateFlags): Promise
     const splits = await loadDataset(datasetConfig(config), options);
     const referenceStatistics = flags.reference === undefined ? undefined : await loadStatistics(flags.reference);
     const networks = await loadEvaluationNetworks(splits, { ...options, features: flags.features });
+    // Its two files are downloaded by hand: where they are missing, all else is measured.
+    const lpips = hasWeights("vgg16") && hasWeights("lpips-vgg16-heads") ? await loadLpips() : undefined;
     const images = generatedBatches((labels, seed) => sample(model, labels, { seed }), splits.test, { count: flags.count, seed: flags.seed * 1_000_003 });
-    const result = await evaluateImages(images, splits.test, networks, { ...options, count: flags.count, seed: flags.seed, referenceStatistics, lossNetworks: lossNetworksOf(model) });
+    const result = await evaluateImages(images, splits.test, { ...networks, lpips }, { ...options, count: flags.count, seed: flags.seed, referenceStatistics, lossNetworks: lossNetworksOf(model) });
     if (flags.saveReference !== undefined) {
       const { statistics } = await datasetFeatures(splits.test, networks.features, options);
       const { name: dataset, split, fingerprint, imageSize } = splits.test;
@@ -60,8 +64,9 @@ async function evaluate(name: string | undefined, flags: EvaluateFlags): Promise
     }
     networks.features.dispose();
     networks.judge.dispose();
+    lpips?.dispose();
     if (flags.json) console.log(JSON.stringify({ ok: true, model: file, ...result }, null, 2));
-    else console.log(formatEvaluation(file, result));
+    else console.log(`${formatEvaluation(file, result)}${lpips ? "" : "\nLPIPS diversity: no weights; npx crossflow weights list says which files (vgg16, lpips-vgg16-heads)"}`);
   } catch (error) {
     if (!signal.aborted) throw error;
     throw new CommandError("Interrupted. Features of real images that were computed are kept.", EXIT.interrupted, { cause: error });

@@ -84,6 +84,7 @@ test("images of the data's own distribution score well, and the record says what
     independent: true,
     notIndependent: [],
     inceptionScore: undefined,
+    lpipsDiversity: undefined,
   });
   assert.deepEqual([...new Set(labels)], ["features of colours (test)", "measuring images"]);
 
@@ -162,6 +163,13 @@ test("a network that a loss used is marked, whatever the loss is called, and sav
   assert.match(lines.at(-1)!, /What is measured in colour is not independent: a loss used it\.$/);
   assert.deepEqual([record.reference, record.referenceCount], [about, 150]);
   assert.ok(record.frechetDistance < 1e-9, `${record.frechetDistance}`);
+  // Pairs of one class: flat colours that differ in their own channel alone.
+  const lpips = { name: "lpips-vgg16", distance: (a: tf.Tensor4D, b: tf.Tensor4D) => tf.tidy(() => a.sub(b).abs().mean<tf.Tensor1D>([1, 2, 3])) };
+  const diverse = await evaluateImages(datasetBatches(train, { batchSize: 75 }), held, { features, lpips }, { count: 150, folder, lossNetworks: ["lpips-vgg16"] });
+  assert.equal(diverse.lpipsDiversity?.pairs, 72, "twice 75 images, an odd one left in each class");
+  assert.ok(diverse.lpipsDiversity.low < diverse.lpipsDiversity.value && diverse.lpipsDiversity.value < diverse.lpipsDiversity.high);
+  assert.deepEqual([diverse.independent, diverse.notIndependent], [true, ["lpipsDiversity"]]);
+  assert.match(formatEvaluation("model", diverse), /LPIPS diversity +0\.\d+ \(not independent\), 95 % interval/);
   const other = { ...statistics, origin: { ...statistics.origin, resize: "bicubic 96" }, about };
   await assert.rejects(evaluateImages(datasetBatches(train), held, { features }, { count: 150, folder, referenceStatistics: other }), /resize "none" against "bicubic 96"/);
 });

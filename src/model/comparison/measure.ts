@@ -1,6 +1,6 @@
 import type { TrainConfig } from "../config";
 import { tf } from "../engine/tf";
-import { collectFeatures, datasetFeatures, featureTensor, frechetDistance, generatedBatches, kernelDistance, loadEvaluationNetworks, type EvaluationNetworks } from "../metrics";
+import { collectFeatures, datasetFeatures, featureTensor, frechetDistance, generatedBatches, kernelDistance, loadEvaluationNetworks, type LoadedEvaluationNetworks } from "../metrics";
 import type { ProgressListener } from "../progress";
 import type { Resources } from "../resources";
 
@@ -25,7 +25,7 @@ export type Measure = (input: MeasureInput) => Promise<Record<string, number>>;
  * @returns the measure, which keeps its networks between calls, and what frees them
  */
 export function createDefaultMeasure(): { measure: Measure; dispose(): void } {
-  const networks = new Map<string, Required<EvaluationNetworks>>();
+  const networks = new Map<string, LoadedEvaluationNetworks>();
   const measure: Measure = async ({ generate, resources, config, samples, signal, onProgress }) => {
     const { train, test } = resources;
     const key = train.fingerprint;

@@ -6,6 +6,7 @@ import type { FeatureNetwork } from "../features/feature-network";
 import { loadJudge, type JudgeOptions } from "../features/judge";
 import type { LongRunOptions } from "../progress";
 import type { Inception } from "../features/inception";
+import type { Lpips } from "../features/lpips";
 import { bootstrapMean, type Interval } from "./bootstrap";
 import { classAccuracy, type ClassAccuracy } from "./class-accuracy";
 import { densityCoverage } from "./density-coverage";
@@ -15,6 +16,7 @@ import { frechetStandardError } from "./frechet-error";
 import { accumulateInceptionScore, type InceptionScore } from "./inception-score";
 import { isIndependent } from "./independence";
 import { kernelDistance } from "./kid";
+import { pairDistances } from "./lpips-diversity";
 import { precisionRecallMembers } from "./precision-recall";
 import { checkComparable, type ReferenceStatistics } from "./statistics";
 
@@ -24,7 +26,12 @@ export interface EvaluationNetworks {
   features: FeatureNetwork;
   /** Tells classes; without it class accuracy is not measured. */
   judge?: Classifier;
+  /** Tells how much samples of one class differ; without it LPIPS diversity is not measured. */
+  lpips?: Pick<Lpips, "name" | "distance">;
 }
+
+/** What loadEvaluationNetworks() gives; dispose of both. */
+export type LoadedEvaluationNetworks = Required<Pick<EvaluationNetworks, "features" | "judge">>;
 
 export interface EvaluationOptions extends LongRunOptions {
   /** Generated images that are measured. */
@@ -53,9 +60,10 @@ const RESAMPLED_DIMENSION = 512;
 /** Half the width of a 95 % interval, in standard errors. */
 const NORMAL_95 = 1.96;
 
-/** The measures that are taken in the network's features. */
+/** The measures that are taken in the feature network. */
 const FEATURE_MEASURES = ["frechetDistance", "kernelDistance", "precision", "recall", "density", "coverage", "inceptionScore"] as const;
-export type FeatureMeasure = (typeof FEATURE_MEASURES)[number];
+/** Those that stand on a pretrained network, and so may not be independent. */
+export type FeatureMeasure = (typeof FEATURE_MEASURES)[number] | "lpipsDiversity";
 
 /** All measures of one set of images, with what they depend on: two records compare only where the first block is equal. */
 export interface Evaluation {
@@ -103,6 +111,8 @@ export interface Evaluation {
   /** With Inception features alone. */
   inceptionScore: InceptionScore | undefined;
   classAccuracy: ClassAccuracy | undefined;
+  /** Mean LPIPS distance of pairs of one class, with its 95 % interval over the pairs; higher is more diverse. Undefined without the network, and where no batch holds a pair. */
+  lpipsDiversity: (Interval & { pairs: number }) | undefined;
 }
 
 /** The network of the standard evaluation. Losses use EfficientNet-Lite0 by default. */
@@ -112,7 +122,7 @@ export const METRIC_NETWORK: FeatureNetworkName = "efficientnet-lite2";
  * The networks of an evaluation: features by name, and the data set's judge. By default EfficientNet-Lite2 at 96 pixels, embedding of its last stage (352
  * numbers, of which 2,000 images give a covariance of full rank).
  */
-export async function loadEvaluationNetworks(splits: DatasetSplits, options: JudgeOptions & { features?: FeatureNetworkName } = {}): Promise<Required<EvaluationNetworks>> {
+export async function loadEvaluationNetworks(splits: DatasetSplits, options: JudgeOptions & { features?: FeatureNetworkName } = {}): Promise<LoadedEvaluationNetworks> {
   const { features: name = METRIC_NETWORK, ...judgeOptions } = options;
   const features = await loadFeatureNetwork(name);
   try {
@@ -132,12 +142,13 @@ export async function loadEvaluationNetworks(splits: DatasetSplits, options: Jud
 export async function evaluateImages(images: ImageBatches, reference: Dataset, networks: EvaluationNetworks, options: EvaluationOptions = {}): Promise<Evaluation> {
   const { onProgress, signal, folder, frechetResamples, referenceStatistics, ...given } = options;
   const { count, neighbours, densityNeighbours, seed, lossNetworks } = { ...EVALUATION_DEFAULTS, ...given };
-  const { features: network, judge } = networks;
+  const { features: network, judge, lpips } = networks;
   const independent = isIndependent(network.name, lossNetworks);
   if (referenceStatistics) checkComparable({ network: network.fingerprint, resize: network.resize }, referenceStatistics.origin);
   const real = await datasetFeatures(reference, network, { folder, onProgress, signal });
   const asked: number[] = [];
   const seen: number[] = [];
+  const pairs: number[] = [];
   const inception = "logits" in network ? (network as Inception) : undefined;
   const score = inception && count >= 10 ? accumulateInceptionScore(count) : undefined;
   const generated = await collectFeatures(images, network, count, {
@@ -152,6 +163,7 @@ export async function evaluateImages(images: ImageBatches, reference: Dataset, n
         seen.push(...(await classes.data()));
         classes.dispose();
       }
+      if (lpips) pairs.push(...(await pairDistances(lpips, batch, await labels.data())));
       if (inception && score) {
         const logits = inception.logits(batch);
         await score.add(logits);
@@ -187,7 +199,10 @@ export async function evaluateImages(images: ImageBatches, reference: Dataset, n
       reference: referenceStatistics?.about,
       lossNetworks: [...lossNetworks],
       independent,
-      notIndependent: independent ? [] : FEATURE_MEASURES.filter((name) => name !== "inceptionScore" || score),
+      notIndependent: [
+        ...(independent ? [] : FEATURE_MEASURES.filter((name) => name !== "inceptionScore" || score)),
+        ...(lpips && pairs.length > 0 && !isIndependent(lpips.name, lossNetworks) ? ["lpipsDiversity" as const] : []),
+      ],
       frechetDistance: distance,
       frechetDistanceError: distanceError,
       kernelDistance: kernel.value,
@@ -206,6 +221,7 @@ export async function evaluateImages(images: ImageBatches, reference: Dataset, n
       },
       inceptionScore: score?.finish(),
       classAccuracy: judge && classAccuracy(asked, seen, reference.classes.length, { seed }),
+      lpipsDiversity: pairs.length > 0 ? { ...bootstrapMean(pairs, { seed }), pairs: pairs.length } : undefined,
     };
   } finally {
     tf.dispose([realTensor, generatedTensor]);

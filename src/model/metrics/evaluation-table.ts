@@ -11,7 +11,7 @@ export interface EvaluationRow extends Record<string, string> {
   best: string;
 }
 
-type Shown = { name: FeatureMeasure; title: string; digits: number; best: string };
+type Shown = { name: Exclude<FeatureMeasure, "inceptionScore" | "lpipsDiversity">; title: string; digits: number; best: string };
 
 const SHOWN: readonly Shown[] = [
   { name: "frechetDistance", title: "Frechet distance", digits: 2, best: "0" },
@@ -31,12 +31,13 @@ export function evaluationTable(result: Evaluation): EvaluationRow[] {
   const titleOf = ({ name, title }: Shown): string => (!inception ? title : name === "frechetDistance" ? "FID" : name === "kernelDistance" ? "KID" : title);
   const range = (ends: readonly [number, number] | undefined, digits: number): string => (ends ? `${ends[0].toFixed(digits)} to ${ends[1].toFixed(digits)}` : "-");
   const inFeatures = SHOWN.map((shown): EvaluationRow => {
-    const interval = result.intervals[shown.name as keyof Evaluation["intervals"]];
-    return { measure: titleOf(shown), value: marked(result, shown.name, (result[shown.name] as number).toFixed(shown.digits)), "95 % interval": range(interval, shown.digits), best: shown.best };
+    const interval = result.intervals[shown.name];
+    return { measure: titleOf(shown), value: marked(result, shown.name, result[shown.name].toFixed(shown.digits)), "95 % interval": range(interval, shown.digits), best: shown.best };
   });
-  const { inceptionScore, classAccuracy } = result;
+  const { inceptionScore, classAccuracy, lpipsDiversity } = result;
   const rows = [...inFeatures];
   if (inceptionScore) rows.push({ measure: "Inception score", value: marked(result, "inceptionScore", inceptionScore.value.toFixed(2)), "95 % interval": "-", best: `high; deviation over splits ${inceptionScore.standardDeviation.toFixed(2)}` });
+  if (lpipsDiversity) rows.push({ measure: "LPIPS diversity", value: marked(result, "lpipsDiversity", lpipsDiversity.value.toFixed(3)), "95 % interval": range([lpipsDiversity.low, lpipsDiversity.high], 3), best: "that of the data" });
   if (classAccuracy) rows.push({ measure: "class accuracy", value: percent(classAccuracy.value), "95 % interval": `${percent(classAccuracy.low)} to ${percent(classAccuracy.high)}`, best: "100 %" });
   return rows;
 }

@@ -4,7 +4,7 @@ export { DECODER_BENCH_DEFAULTS, decoderBench, type BenchedDecoder, type Decoder
 export { decoderBenchNotes, decoderBenchTable } from "./decoder-bench-table";
 export { autoencoderDecoder, generatorDecoder, type BenchedDecoderOptions } from "./benched-decoders";
 export { densityCoverage, type DensityCoverageMembers } from "./density-coverage";
-export { EVALUATION_DEFAULTS, evaluateImages, loadEvaluationNetworks, METRIC_NETWORK, type Evaluation, type EvaluationNetworks, type EvaluationOptions, type FeatureMeasure } from "./evaluate";
+export { EVALUATION_DEFAULTS, evaluateImages, loadEvaluationNetworks, METRIC_NETWORK, type Evaluation, type EvaluationNetworks, type EvaluationOptions, type FeatureMeasure, type LoadedEvaluationNetworks } from "./evaluate";
 export { evaluationCaption, evaluationTable, type EvaluationRow } from "./evaluation-table";
 export { asSaved, collectFeatures, datasetBatches, datasetFeatures, featureTensor, generatedBatches, KEPT_FEATURES, type FeatureSet, type ImageBatches } from "./feature-set";
 export { frechetDistance, frechetDistanceTo } from "./frechet";

@@ -14,18 +14,23 @@ import type { ImageBatches } from "./feature-set";
 export async function lpipsDiversity(lpips: Lpips, batches: ImageBatches, options: BootstrapOptions & Pick<LongRunOptions, "signal"> = {}): Promise<Interval & { pairs: number }> {
   const distances: number[] = [];
   for await (const { images, labels } of batches) {
-    const [firsts, seconds] = pairsOf(await labels.data());
-    if (firsts.length > 0) {
-      const values = tf.tidy(() => lpips.distance(tf.gather(images, tf.tensor1d(firsts, "int32")), tf.gather(images, tf.tensor1d(seconds, "int32"))));
-      distances.push(...(await values.data()));
-      values.dispose();
-    }
+    distances.push(...(await pairDistances(lpips, images, await labels.data())));
     tf.dispose([images, labels]);
     options.signal?.throwIfAborted();
     await yieldToEventLoop();
   }
   if (distances.length === 0) throw new Error("lpipsDiversity: no batch holds two images of one class; use larger batches.");
   return { ...bootstrapMean(distances, options), pairs: distances.length };
+}
+
+/** The LPIPS distance of each image to the next of its class; no image is in two pairs. The tensors stay the caller's. @param labels of the images */
+export async function pairDistances(lpips: Pick<Lpips, "distance">, images: tf.Tensor4D, labels: ArrayLike<number>): Promise<number[]> {
+  const [firsts, seconds] = pairsOf(labels);
+  if (firsts.length === 0) return [];
+  const values = tf.tidy(() => lpips.distance(tf.gather(images, tf.tensor1d(firsts, "int32")), tf.gather(images, tf.tensor1d(seconds, "int32"))));
+  const distances = [...(await values.data())];
+  values.dispose();
+  return distances;
 }
 
 /** Positions of neighbours in the order of each class: no image is in two pairs. */

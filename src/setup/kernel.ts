@@ -18,7 +18,7 @@ export const kernelPart: Part = {
   },
 };
 
-/** Whether the kernel in a Jupyter data folder (the one that holds "kernels") is there and is this project's, for this Node. */
+/** Whether the kernel of this checkout and this Node is the one that Jupyter finds in a data folder. */
 export function kernelState(dataFolder: string): PartState {
   const file = join(dataFolder, "kernels", kernelName, "kernel.json");
   const wanted = kernelSpec();

@@ -11,7 +11,7 @@ export interface PageBundle {
 
 /**
  * Bundles the page's program with esbuild. The worker holds src/model/network.ts and what it stands on, as they are; only
- * the way to tfjs is another one (client/tf.ts).
+ * the way to tfjs is another one (client/tf.ts), and nothing is computed again for a gradient (client/recompute.ts).
  */
 export async function bundlePage(): Promise<PageBundle> {
   const client = join(projectRoot(), "src", "page", "client");
@@ -34,6 +34,8 @@ function engineInBrowser(client: string): Plugin {
     name: "engine in the browser",
     setup(build) {
       build.onResolve({ filter: /[\\/]engine[\\/]tf$/ }, () => ({ path: join(client, "tf.ts") }));
+      // It needs the step compiler, which is TensorFlow's; a page draws, and never trains.
+      build.onResolve({ filter: /[\\/]engine[\\/]recompute$/ }, () => ({ path: join(client, "recompute.ts") }));
       // The WebAssembly package mentions modules of Node that a browser never asks for.
       build.onResolve({ filter: /^(?:node:.*|fs|path|crypto|os|util|worker_threads|perf_hooks)$/ }, ({ path }) => ({ path, namespace: "absent" }));
       build.onLoad({ filter: /.*/, namespace: "absent" }, () => ({ contents: "module.exports = {};" }));

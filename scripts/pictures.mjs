@@ -9,7 +9,7 @@ import { project } from "./paths.mjs";
  *     CROSSFLOW_SCREENSHOTS=$PWD/test-artefacts npm test -- notebooks/jupyterlab page/page kernel-helpers/browser
  *     node scripts/pictures.mjs
  */
-const pictures = { "notebook-04-training": "notebook-training", "notebook-05-controls": "notebook-controls", interactive: "interactive", page: "page" };
+const pictures = { "notebook-04-training": "notebook-training", "notebook-05-controls": "notebook-controls", interactive: "interactive", "page-1200": "page" };
 
 const LARGEST_BYTES = 150_000;
 
@@ -20,8 +20,8 @@ for (const [seen, name] of Object.entries(pictures)) {
     process.exitCode = 1;
     continue;
   }
-  for (const colours of [256, 128, 64, 32]) {
-    await sharp(from).resize({ width: 1000, withoutEnlargement: true }).png({ palette: true, colours, effort: 10 }).toFile(to);
+  for (const width of [1000, 860, 720]) {
+    await sharp(from).resize({ width, withoutEnlargement: true }).png({ palette: true, colours: 128, effort: 10 }).toFile(to);
     if (statSync(to).size < LARGEST_BYTES) break;
   }
   console.log(`${name}: ${(statSync(to).size / 1000).toFixed(0)} kB`);

@@ -3,22 +3,21 @@ import { createServer } from "node:net";
 import { once } from "node:events";
 import { join } from "node:path";
 import { jupyterDataFolder } from "../kernel-helpers/kernelspec";
-import { kernelPart } from "../setup/kernel";
-import type { SetupContext } from "../setup/part";
+import { kernelState } from "../setup/kernel";
 import { environmentPython } from "../setup/python";
 
 /** The first JupyterLab whose renderers, widgets and stop button this kernel's displays were tried with. */
 const oldestLab: readonly [number, number] = [4, 2];
 
-/** What stands in the way of opening JupyterLab, each with what to do; empty if nothing does. */
-export async function labProblems(project: string, further: readonly string[]): Promise<string[]> {
+/** What stands in the way of opening JupyterLab, each with what to do; empty if nothing does. @param dataFolder Jupyter's data folder that holds the kernel */
+export async function labProblems(project: string, further: readonly string[], dataFolder: string = jupyterDataFolder()): Promise<string[]> {
   if (!existsSync(environmentPython(project))) return ["JupyterLab is not installed. Run: npx crossflow setup"];
   const problems: string[] = [];
   const version = installedLab(project);
   if (version === undefined) problems.push("The Python environment .venv has no JupyterLab. Run: npx crossflow setup");
   else if (isOlder(version)) problems.push(`JupyterLab ${version} in .venv is too old: it needs ${oldestLab.join(".")} or later. Delete the folder .venv, then run: npx crossflow setup`);
-  const kernel = await kernelPart.check({ project } as SetupContext);
-  if (!kernel.ok) problems.push(`The notebook kernel is ${kernel.detail} (in ${jupyterDataFolder()}). Run: npx crossflow setup`);
+  const kernel = kernelState(dataFolder);
+  if (!kernel.ok) problems.push(`The notebook kernel is ${kernel.detail} (in ${dataFolder}). Run: npx crossflow setup`);
   const port = askedPort(further);
   if (port !== undefined && !(await isFree(port))) {
     problems.push(`Port ${port} is in use by another program. Give another by --port, leave --port out to take a free one, or see what runs: ${environmentPython(project)} -m jupyter server list`);

@@ -5,6 +5,7 @@ import { createServer, type AddressInfo } from "node:net";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
 import { labProblems, missingBrowserHint } from "../../src/cli/lab-check";
+import { kernelName, kernelSpec } from "../../src/kernel-helpers/kernelspec";
 import { projectRoot } from "../../src/model/files";
 import { environmentPython } from "../../src/setup/python";
 import { temporaryFolder } from "../setup/temporary";
@@ -30,6 +31,19 @@ test("a missing or an old JupyterLab is named with what to do", async () => {
   assert.match((await labProblems(await projectWithLab("3.6.7"), []))[0], /^JupyterLab 3\.6\.7 in \.venv is too old: it needs 4\.2 or later\. Delete the folder \.venv, then run/);
   assert.match((await labProblems(await projectWithLab("4.1.9"), []))[0], /too old/);
   for (const version of ["4.2.0", "4.10.1", "5.0.0"]) assert.deepEqual(await labProblems(await projectWithLab(version), []), []);
+});
+
+test("a missing kernel, and one of another Node, folder or version, is named with what to do", async () => {
+  const data = temporaryFolder();
+  assert.deepEqual(await labProblems(projectRoot(), [], data), [`The notebook kernel is not installed (in ${data}). Run: npx crossflow setup`]);
+  const folder = join(data, "kernels", kernelName);
+  await mkdir(folder, { recursive: true });
+  for (const outdated of [JSON.stringify({ ...kernelSpec(), argv: ["/old/node", ...kernelSpec().argv.slice(1)] }), "{ cut off"]) {
+    await writeFile(join(folder, "kernel.json"), outdated);
+    assert.deepEqual(await labProblems(projectRoot(), [], data), [`The notebook kernel is out of date (in ${data}). Run: npx crossflow setup`]);
+  }
+  await writeFile(join(folder, "kernel.json"), JSON.stringify(kernelSpec()));
+  assert.deepEqual(await labProblems(projectRoot(), [], data), []);
 });
 
 test("a port in use is named before JupyterLab silently takes another", async () => {

@@ -117,7 +117,7 @@ describe("a figure's display", () => {
   test("has the forms that show in every notebook, and no HTML", async () => {
     const bundle = await figureBundle(lineChart({ name: "a", y: [1, 2] }));
     assert.deepEqual(Object.keys(bundle), ["application/vnd.plotly.v1+json", "image/png", "text/plain"]);
-    assert.equal((await sharp(bundle["image/png"] as Uint8Array).metadata()).width, 1440);
+    assert.equal((await sharp(bundle["image/png"] as Uint8Array).metadata()).width, 720);
   });
 
   test("grows in place and ends as one interactive figure of all points", async () => {

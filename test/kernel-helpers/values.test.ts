@@ -116,7 +116,7 @@ test("a long line is thinned without losing its spikes or its ends", () => {
 test("a value shows itself by the method that Deno's kernel asks for, its bytes as base64", async () => {
   const shown = await rendered(lineChart({ name: "a", y: [1, 2] }))[displayMethod]();
   assert.deepEqual(Object.keys(shown), ["application/vnd.plotly.v1+json", "image/png", "text/plain"]);
-  assert.equal((await sharp(Buffer.from(String(shown["image/png"]), "base64")).metadata()).width, 1440);
+  assert.equal((await sharp(Buffer.from(String(shown["image/png"]), "base64")).metadata()).width, 720);
   assert.equal(displayMethod, Symbol.for("Jupyter.display"));
   assert.deepEqual(await rendered({ plain: 1 })[displayMethod](), { "text/plain": "{ plain: 1 }" });
   assert.deepEqual(await types(rendered(tf.tensor1d([1, 2]))), ["text/html", "text/markdown", "text/plain"]);

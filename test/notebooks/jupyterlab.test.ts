@@ -179,6 +179,8 @@ async function lookAtPictures(notebook: OpenNotebook, label: string): Promise<nu
       await picture.waitFor();
       await picture.scrollIntoViewIfNeeded();
       await until(() => isDrawn(picture), () => `${label}: a picture of cell ${index + 1} is blank`);
+      const [shown, room] = [await picture.boundingBox(), await drawn.nth(place).boundingBox()];
+      assert.ok(shown!.width <= room!.width + 1, `${label}: a picture of cell ${index + 1} is ${shown!.width} pixels wide, in room for ${room!.width}`);
       pictures++;
       if (!pointed && (await isFigure(picture))) {
         pointed = true;

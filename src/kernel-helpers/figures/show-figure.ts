@@ -11,12 +11,13 @@ import { figurePng } from "./static-figure";
 export async function figureBundle(figure: Figure): Promise<MimeBundle> {
   return {
     "application/vnd.plotly.v1+json": { data: figure.data, layout: figure.layout, config: { displaylogo: false, responsive: true } },
-    "image/png": await figurePng(figure),
+    // One pixel a pixel of the layout: JupyterLab's renderer of Plotly shows this picture until it is pointed at, in the picture's own size, whatever the metadata say.
+    "image/png": await figurePng(figure, 1),
     "text/plain": describeFigure(figure),
   };
 }
 
-/** How wide the picture is to be shown; it holds twice as many pixels. */
+/** How wide the picture is to be shown. */
 export function figureMetadata({ layout }: Figure): Record<string, unknown> {
   return { "image/png": { width: layout.width, height: layout.height } };
 }

@@ -1,7 +1,8 @@
 import { tf } from "../tf";
 import { nativeBackend, type NativeBackend } from "./backend";
 import { loadProgram, type Program } from "./program";
-import { assertSameRecording, CompileError, isRecording, record, type Recording } from "./record";
+import { assertSameRecording, CompileError, record, type Recording } from "./record";
+import { isRecording } from "./recording";
 import { TrialError, Trials } from "./trial";
 
 export { CompileError };

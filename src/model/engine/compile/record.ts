@@ -1,5 +1,6 @@
 import { tf } from "../tf";
 import { nativeBackend, type Binding, type NativeBackend, type OperationAttribute, type TensorMetadata } from "./backend";
+import { isRecording, setRecording } from "./recording";
 import type { AbstractTensor, Trials } from "./trial";
 
 /** Where an operation's input comes from. */
@@ -39,10 +40,12 @@ export class CompileError extends Error {
 const INT32 = 3; // TensorFlow's number of the element type
 const TYPE_ATTRIBUTE = 4; // and of an attribute that is one
 
+/** Attributes that TensorFlow finds out by itself when an operation runs alone, and that a graph must name: the type of an input. */
+const UNNAMED_TYPES: Record<string, Record<string, number>> = { ExpandDims: { T: 0, Tdim: 1 } };
+
 // The shapes of these operations' results depend on the values they are given, so no graph of fixed shapes holds them.
 const VALUE_DEPENDENT_SHAPES = /^(Where|Unique|UniqueV2|UniqueWithCounts|ListDiff|SetDiff1D|NonMaxSuppression.*|DenseBincount|Bincount|Sparse(Reshape|FillEmptyRows|ToDense).*|StringSplit.*|StringNGrams|RaggedTensorToTensor)$/;
 
-const recording = new WeakSet<NativeBackend>();
 /** Ids of tensors of which only shape and type are known: below all that the backend uses, so that it deletes none of them. */
 let nextAbstractId = -2;
 
@@ -50,9 +53,6 @@ let nextAbstractId = -2;
 interface RecordingBinding extends Binding {
   after(id: number, dtype: number, gateId: number): TensorMetadata;
 }
-
-/** Whether a call is being recorded now. */
-export const isRecording = (backend: NativeBackend): boolean => recording.has(backend);
 
 /**
  * Runs `call` once on the native engine and records each TensorFlow operation that it dispatches.
@@ -75,7 +75,7 @@ export function record<Outputs extends Record<string, tf.Tensor>>(
   const producers = new Map<number, Source>();
   const madeInside = new WeakSet<object>();
   const externalData = new Map<number, object>();
-  const abstract = new Map<number, AbstractTensor>();
+  const types = new Map<number, AbstractTensor>();
 
   const inputNames = new Map<object, string>(Object.entries(inputs).map(([name, tensor]) => [tensor.dataId, name]));
   if (inputNames.size < Object.keys(inputs).length) throw new CompileError("two inputs share one tensor's data: pass it once, or pass a copy");
@@ -107,7 +107,7 @@ export function record<Outputs extends Record<string, tf.Tensor>>(
     throw new CompileError("a compiled function can not read a tensor's values (data, dataSync, array, print): return the tensor as an output and read it after the call");
   };
   const typeOf = (id: number): AbstractTensor => {
-    const known = abstract.get(id);
+    const known = types.get(id);
     if (known) return known;
     const data = externalData.get(id);
     if (!data) throw new CompileError(`an operation reads tensor ${id}, which was made neither in this call nor before it`);
@@ -115,17 +115,21 @@ export function record<Outputs extends Record<string, tf.Tensor>>(
     return { shape, dtype };
   };
   const execute = (operation: string, attributes: OperationAttribute[], inputIds: number[], outputCount: number): TensorMetadata[] => {
-    const inputs = trials && inputIds.map(typeOf);
-    if (!trials || !inputs) return binding.executeOp(operation, attributes, inputIds, outputCount);
+    if (!trials) {
+      const results = binding.executeOp(operation, attributes, inputIds, outputCount);
+      for (const { id, shape, dtype } of results) types.set(id, { shape, dtype });
+      return results;
+    }
+    const inputs = inputIds.map(typeOf);
     // Whole numbers that come of constants alone may be sizes or axes, which decide shapes: they are computed.
     if (inputs.length > 0 && inputs.every(({ constant, dtype }) => constant && dtype === INT32)) {
       const results = binding.executeOp(operation, attributes, inputIds, outputCount);
-      for (const { id, shape, dtype } of results) abstract.set(id, { shape, dtype, ...(dtype === INT32 && { constant: { id, bytes: new Uint8Array((binding.tensorDataSync(id) as Int32Array).slice().buffer) } }) });
+      for (const { id, shape, dtype } of results) types.set(id, { shape, dtype, ...(dtype === INT32 && { constant: { id, bytes: new Uint8Array((binding.tensorDataSync(id) as Int32Array).slice().buffer) } }) });
       return results;
     }
     return trials.resultsOf(operation, attributes, inputs, outputCount).map(({ shape, dtype }) => {
       const id = nextAbstractId--;
-      abstract.set(id, { shape, dtype });
+      types.set(id, { shape, dtype });
       return { id, shape: [...shape], dtype };
     });
   };
@@ -136,7 +140,7 @@ export function record<Outputs extends Record<string, tf.Tensor>>(
       const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength).slice();
       producers.set(id, { kind: "node", node: nodes.length, output: 0 });
       nodes.push({ operation: "Const", attributes: [], inputs: [], constant: { dtype, shape: [...shape], bytes } });
-      if (trials) abstract.set(id, { dtype, shape: [...shape], constant: { id, bytes } });
+      types.set(id, { dtype, shape: [...shape], constant: { id, bytes } });
       return id;
     },
     executeOp(operation: string, attributes: OperationAttribute[], inputIds: number[], outputCount: number) {
@@ -145,7 +149,9 @@ export function record<Outputs extends Record<string, tf.Tensor>>(
       }
       const results = execute(operation, attributes, inputIds, outputCount);
       const node = nodes.length;
-      nodes.push({ operation, attributes: attributes.map((attribute) => ({ ...attribute })), inputs: inputIds.map(sourceOf) });
+      const unnamed = Object.entries(UNNAMED_TYPES[operation] ?? {}).filter(([name]) => !attributes.some((attribute) => attribute.name === name));
+      const found = unnamed.map(([name, input]): OperationAttribute => ({ name, type: TYPE_ATTRIBUTE, value: typeOf(inputIds[input]).dtype }));
+      nodes.push({ operation, attributes: [...attributes.map((attribute) => ({ ...attribute })), ...found], inputs: inputIds.map(sourceOf) });
       results.forEach((result, output) => producers.set(result.id, { kind: "node", node, output }));
       return results;
     },
@@ -186,7 +192,7 @@ export function record<Outputs extends Record<string, tf.Tensor>>(
     return madeInside.has(dataId) ? readSync.call(this, dataId) : readingFails();
   };
   backend.binding = recorder;
-  recording.add(backend);
+  setRecording(backend, true);
   let result: Outputs;
   const outputs: Record<string, Source> = {};
   const assignments = new Map<number, Source>();
@@ -199,7 +205,7 @@ export function record<Outputs extends Record<string, tf.Tensor>>(
       if (before !== variable.dataId) assignments.set(indexIn(variables, variable), sourceOf(backend.getInputTensorIds([variable])[0]));
     }
   } finally {
-    recording.delete(backend);
+    setRecording(backend, false);
     backend.binding = binding;
     backend.getInputTensorIds = getInputTensorIds;
     backend.readSync = readSync;

@@ -4,6 +4,7 @@ import { DATASET_NAMES, type DatasetConfig } from "./data/load";
 import { timeShiftFor, type TimeOptions } from "./trajectory";
 import { nearestNames } from "./nearest-name";
 import type { NetworkConfig } from "./network";
+import { AVERAGE_KINDS, LARGEST_SPREAD, type AverageOptions } from "./optimizer/ema";
 import { rampNames } from "./schedules/ramps";
 import { timeSamplerNames, type TimeSamplerOptions } from "./schedules/time-samplers";
 
@@ -37,7 +38,7 @@ export const LATENT_SHARDS = "latent-shards";
 export type TrainingDataset = DatasetConfig["name"] | typeof LATENT_SHARDS;
 
 /** Everything that decides a training; saved with the run and in each checkpoint. */
-export interface TrainConfig extends TimeOptions, TimeSamplerOptions {
+export interface TrainConfig extends TimeOptions, TimeSamplerOptions, AverageOptions {
   /** Name of the run; its files lie in runs/NAME. */
   name: string;
   /** Seed of every random stream: order of the data, noise, times, weights, critic. */
@@ -100,8 +101,6 @@ export interface TrainConfig extends TimeOptions, TimeSamplerOptions {
   finalRateShare: number;
   /** Largest joint norm of the gradients; 0 for no limit. */
   clipNorm: number;
-  /** Decay of the averaged weights, which are the ones sampled. */
-  emaDecay: number;
   /** Peak learning rate of the critic. */
   criticLearningRate: number;
   /** What the critic sees: "pixels" (it learns from them), or the frozen features of a pretrained network, by name. */
@@ -219,7 +218,11 @@ export const TRAIN_OPTIONS: { [Key in keyof TrainConfig]: Option<TrainConfig[Key
   warmupSteps: count(60, "steps", 0),
   finalRateShare: share(0.02),
   clipNorm: rate(1),
+  emaKind: oneOf<string>("constant", Object.keys(AVERAGE_KINDS)),
   emaDecay: { default: 0.995, unit: "a step", expected: "a number from 0 to below 1", valid: (decay) => isNumber(decay) && decay >= 0 && decay < 1 },
+  emaHalfLife: { default: 140, unit: "steps", expected: "a number above 0", valid: (given) => isNumber(given) && given > 0 },
+  emaRampShare: { default: 0.05, unit: "of the steps so far", expected: "a number above 0", valid: (given) => isNumber(given) && given > 0 },
+  emaRelativeSpread: { default: 0.1, unit: "of the training's length", expected: `a number above 0 and at most ${LARGEST_SPREAD.toFixed(4)}`, valid: (given) => isNumber(given) && given > 0 && given <= LARGEST_SPREAD },
   criticLearningRate: rate(4e-4, "a step"),
   criticNetwork: oneOf<string>("pixels", ["pixels", ...FROZEN_NETWORKS]),
   criticSize: count(48, "pixels", 16),

@@ -281,7 +281,7 @@ function stepInputs(config: TrainConfig, state: Pick<TrainingState, "step" | "cr
     learningRate: tf.scalar(config.learningRate * share),
     matrixLearningRate: tf.scalar(config.matrixLearningRate * share),
     stepCount: tf.scalar(state.step + 1),
-    emaDecay: tf.scalar(emaDecayAt(state.step, config.emaDecay) / rateScale),
+    emaDecay: tf.scalar(emaDecayAt(state.step, config) / rateScale),
     lossShares: tf.tensor1d(active.map((name) => lossShare(config, name, state.step))),
   };
   if (criticLearns) {

@@ -8,7 +8,7 @@ import { balanced } from "../../src/model/losses/balance";
 import { perceptualLoss } from "../../src/model/losses/perceptual";
 import type { CriticScore, Terms } from "../../src/model/losses";
 import { networkConfig } from "../../src/model/config";
-import { clipByGlobalNorm, emaDecayAt, learningRateAt, muon, orthogonalize, updateEma } from "../../src/model/optimizer";
+import { clipByGlobalNorm, emaDecayAt, LARGEST_SPREAD, learningRateAt, muon, orthogonalize, powerOfSpread, spreadOfPower, updateEma } from "../../src/model/optimizer";
 import { randomStream } from "../../src/model/random";
 import { summarize } from "../../src/model/summary";
 
@@ -60,7 +60,23 @@ describe("optimisers", () => {
     assert.deepEqual([0, 3].map((step) => learningRateAt(step, schedule)), [0.25, 1]);
     near(learningRateAt(9, schedule), 0.55, 1e-12);
     near(learningRateAt(14, schedule), 0.1, 1e-12);
-    assert.deepEqual([emaDecayAt(0, 0.9), emaDecayAt(1000, 0.9)], [0.1, 0.9]);
+    const usual = resolveConfig({ emaDecay: 0.9 });
+    assert.deepEqual([emaDecayAt(0, usual), emaDecayAt(1000, usual)], [0.1, 0.9]);
+    const halved = resolveConfig({ emaKind: "half-life", emaHalfLife: 10, emaRampShare: 0.05 });
+    near(Array.from({ length: 10 }, (_, step) => emaDecayAt(300 + step, halved)).reduce((product, decay) => product * decay), 0.5, 1e-12);
+    near(emaDecayAt(99, halved), 0.5 ** (1 / 5), 1e-12);
+    // The relative spreads of the paper's two averages, and their powers as it prints them.
+    near(powerOfSpread(0.05), 16.97, 0.005);
+    near(powerOfSpread(0.1), 6.94, 0.005);
+    near(spreadOfPower(powerOfSpread(LARGEST_SPREAD)), LARGEST_SPREAD, 1e-9);
+    for (const spread of [0, 0.3, NaN]) assert.throws(() => powerOfSpread(spread), /a relative spread lies above 0 and is at most 0.2887, not/);
+    // What step k of n counts in the end: the part of the profile tau^gamma between k - 1 and k.
+    const [count, gamma] = [40, powerOfSpread(0.2)];
+    const power = resolveConfig({ emaKind: "power", emaRelativeSpread: 0.2 });
+    for (const step of [1, 7, 40]) {
+      const counts = Array.from({ length: count - step }, (_, later) => emaDecayAt(step + later, power)).reduce((product, decay) => product * decay, 1 - emaDecayAt(step - 1, power));
+      near(counts, (step / count) ** (gamma + 1) - ((step - 1) / count) ** (gamma + 1), 1e-12);
+    }
     const average = { w: tf.variable(tf.tensor1d([1])) };
     updateEma(average, { w: tf.tensor1d([3]) }, tf.scalar(0.75));
     near(values(average.w)[0], 1.5, 1e-6);

@@ -1,11 +1,64 @@
 import { tf } from "../engine/tf";
 
+/** How the average of the weights forgets. */
+export interface AverageOptions {
+  /** One of {@link AVERAGE_KINDS}. */
+  emaKind: string;
+  /** "constant": share of the average that stays at each step, in the end. */
+  emaDecay: number;
+  /** "half-life": steps after which a weight counts half, in the end. */
+  emaHalfLife: number;
+  /** "half-life": the half-life is at most this share of the steps so far. */
+  emaRampShare: number;
+  /** "power": width of the profile of the average beside the length of the training. */
+  emaRelativeSpread: number;
+}
+
+type Decay = (step: number, options: AverageOptions) => number;
+
+/** (1 + step) / (10 + step) until that exceeds the final decay, so that early weights are forgotten. */
+const constant: Decay = (step, { emaDecay }) => Math.min(emaDecay, (1 + step) / (10 + step));
+
+/** 2^(-1 / h), h = min(half-life, ramp share (1 + step)): the average spans the same share of a young training (StyleGAN2-ADA, Karras et al., 2020). */
+const halfLife: Decay = (step, { emaHalfLife, emaRampShare }) => 0.5 ** (1 / Math.min(emaHalfLife, emaRampShare * (1 + step)));
+
+/** (1 - 1 / (1 + step))^(gamma + 1): weights count by the power gamma of their step, whatever the training's length (Karras et al., 2024, arXiv 2312.02696). */
+const power: Decay = (step, { emaRelativeSpread }) => (1 - 1 / (1 + step)) ** (powerOfSpread(emaRelativeSpread) + 1);
+
+/** The averages by name. */
+export const AVERAGE_KINDS = { constant, "half-life": halfLife, power } as const satisfies Record<string, Decay>;
+
+/** Largest relative spread that a power profile can have: that of gamma = 0, the plain mean of all weights. */
+export const LARGEST_SPREAD = 1 / Math.sqrt(12);
+
+/** The relative spread of a profile tau^gamma on [0, 1]: its standard deviation, sqrt((gamma + 1) / (gamma + 3)) / (gamma + 2) (Karras et al., 2024). */
+export function spreadOfPower(gamma: number): number {
+  return Math.sqrt((gamma + 1) / (gamma + 3)) / (gamma + 2);
+}
+
 /**
- * The decay of the exponential moving average at a step: (1 + step) / (10 + step) until that exceeds the final decay, so that early weights are forgotten.
- * @param step 0 at the first update
+ * The power gamma of the profile of a given relative spread.
+ * @throws RangeError when the spread is not above 0 and at most 0.288...
  */
-export function emaDecayAt(step: number, decay: number): number {
-  return Math.min(decay, (1 + step) / (10 + step));
+export function powerOfSpread(spread: number): number {
+  if (!(spread > 0 && spread <= LARGEST_SPREAD)) throw new RangeError(`a relative spread lies above 0 and is at most ${LARGEST_SPREAD.toFixed(4)}, not ${spread}`);
+  let [low, high] = [0, 1 / spread];
+  // The spread falls with gamma, and is below 1 / gamma: bisection to the last digit.
+  for (let halving = 0; halving < 60; halving++) {
+    const middle = (low + high) / 2;
+    if (spreadOfPower(middle) > spread) low = middle;
+    else high = middle;
+  }
+  return (low + high) / 2;
+}
+
+/**
+ * The share of the average that stays at a step.
+ * @param step 0 at the first update
+ * @returns a number in [0, 1)
+ */
+export function emaDecayAt(step: number, options: AverageOptions): number {
+  return AVERAGE_KINDS[options.emaKind as keyof typeof AVERAGE_KINDS](step, options);
 }
 
 /**

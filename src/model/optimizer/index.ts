@@ -1,5 +1,5 @@
 export { adamW, ADAMW_DEFAULTS, type AdamWOptions } from "./adamw";
 export { clipByGlobalNorm } from "./clip";
-export { emaDecayAt, updateEma } from "./ema";
+export { AVERAGE_KINDS, emaDecayAt, LARGEST_SPREAD, powerOfSpread, spreadOfPower, updateEma, type AverageOptions } from "./ema";
 export { muon, muonTogether, MUON_DEFAULTS, orthogonalize, type MuonOptions, type MuonUpdate } from "./muon";
 export { learningRateAt, type ScheduleOptions } from "./schedule";

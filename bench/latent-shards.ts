@@ -18,7 +18,7 @@ import { randomStream } from "../src/model/random";
 import { writeSafetensors, type SafetensorsTensor } from "../src/model/safetensors";
 
 const IMAGE_SIZE = 256;
-const IMAGES_PER_TAR = 250;
+const IMAGES_PER_TAR = 50;
 /** Training images of ImageNet-1k. */
 const IMAGENET = 1_281_167;
 

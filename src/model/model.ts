@@ -1,3 +1,4 @@
+import { callWithProgress } from "./compiled-progress";
 import { compile, type Compiled } from "./engine/compile";
 import { tf } from "./engine/tf";
 import { float16FromFloat32 } from "./float16";
@@ -44,17 +45,7 @@ export function evaluateCompiled(model: Model, zT: tf.Tensor4D, r: tf.Tensor1D, 
     evaluator = compile((inputs) => ({ images: network(model.network, model.parameters, inputs.zT, inputs.r, inputs.y) }), { name: "the sampler", maximumPrograms: EVALUATED_BATCH_SIZES });
     evaluators.set(model.parameters, evaluator);
   }
-  const before = evaluator.programs().length;
-  const started = performance.now();
-  const { images } = evaluator({ zT, r, y });
-  if (evaluator.programs().length > before) {
-    const label = "compiling the sampler";
-    onProgress?.({ label, done: 0, total: 1, elapsedSeconds: (performance.now() - started) / 1000, secondsLeft: undefined });
-    // The graph is optimised at its first run.
-    evaluator({ zT, r, y }).images.dispose();
-    onProgress?.({ label, done: 1, total: 1, elapsedSeconds: (performance.now() - started) / 1000, secondsLeft: 0 });
-  }
-  return images;
+  return callWithProgress(evaluator, { zT, r, y }, "compiling the sampler", onProgress).images;
 }
 
 export interface SaveModelOptions {

@@ -1,4 +1,5 @@
 import type { tf } from "../engine/tf";
+import type { ProgressListener } from "../progress";
 
 /** From images to normalised latents and back. Frozen once made; all tensors it returns are the caller's to dispose of. */
 export interface Encoder {
@@ -15,10 +16,10 @@ export interface Encoder {
   fingerprint: string;
   /** Pretrained networks that the losses of its own training used; none where it is not given. */
   lossNetworks?: readonly string[];
-  /** Images [B, H, W, 3] in [-1, 1] -> latents [B, h, w, c] with mean 0 and deviation 1 per channel. */
-  encode(images: tf.Tensor4D): tf.Tensor4D;
+  /** Images [B, H, W, 3] in [-1, 1] -> latents [B, h, w, c] with mean 0 and deviation 1 per channel. `onProgress` hears of compiling, where it is compiled. */
+  encode(images: tf.Tensor4D, onProgress?: ProgressListener): tf.Tensor4D;
   /** The autoencoder's own decoder: latents [B, h, w, c] -> images [B, H, W, 3]. */
-  decode(latents: tf.Tensor4D): tf.Tensor4D;
+  decode(latents: tf.Tensor4D, onProgress?: ProgressListener): tf.Tensor4D;
   /** Writes weights and statistics; loadEncoder() reads them. */
   save(file: string): Promise<void>;
   dispose(): void;

@@ -23,7 +23,7 @@ export async function encodeDataset(encoder: Encoder, dataset: Dataset, options:
   const batchSize = Math.max(1, Math.floor(ENCODE_PIXELS / dataset.imageSize ** 2));
   for (let start = 0; start < dataset.size; start += batchSize) {
     const count = Math.min(batchSize, dataset.size - start);
-    const encoded = tf.tidy(() => encoder.encode(imageBatch(dataset, Int32Array.from({ length: count }, (_, index) => start + index)).images));
+    const encoded = tf.tidy(() => encoder.encode(imageBatch(dataset, Int32Array.from({ length: count }, (_, index) => start + index)).images, options.onProgress));
     latents.set(encoded.dataSync(), start * size);
     encoded.dispose();
     progress.advance(count);

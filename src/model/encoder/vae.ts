@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import type { Dataset } from "../data";
 import { imageBatch } from "../data/image-batch";
+import { callWithProgress } from "../compiled-progress";
 import { compile } from "../engine/compile";
 import { tf } from "../engine/tf";
 import { interruptSignal, yieldToEventLoop } from "../interrupt";
@@ -194,13 +195,13 @@ function createEncoder(weights: Weights, imageSize: number, mean: number[], stan
     mean,
     standardDeviation,
     fingerprint: hash.digest("hex").slice(0, 16),
-    encode(images) {
+    encode(images, onProgress) {
       assertShape(images, [imageSize, imageSize, 3], "images");
-      return encode({ images }).latents;
+      return callWithProgress(encode, { images }, "compiling the encoder", onProgress).latents;
     },
-    decode(latents) {
+    decode(latents, onProgress) {
       assertShape(latents, [latentSize, latentSize, latentChannels], "latents");
-      return decode({ latents }).images;
+      return callWithProgress(decode, { latents }, "compiling the decoder", onProgress).images;
     },
     async save(file) {
       const tensors = Object.fromEntries(Object.entries(weights).map(([name, { shape, data }]): [string, SafetensorsTensor] => [name, { dtype: "F32", shape, data }]));

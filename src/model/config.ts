@@ -249,15 +249,18 @@ export const TRAIN_OPTIONS: { [Key in keyof TrainConfig]: Option<TrainConfig[Key
  */
 export const PAPER_SETTINGS: Partial<TrainConfig> = { losses: { "pixel-paper": 1 }, velocity: "conditional", timeShift: 0, minimumTime: 0.01, diagonalShare: 0.5, endShare: 0, boundaryShare: 0, matrixLearningRate: 8e-4, learningRate: 8e-4, emaDecay: 0.9999 };
 
+/** Presets that are trained with batches for which the paper's settings were made; the smaller ones learn nothing with its raw weight (docs/variants.md). */
+const PAPER_PRESETS: readonly string[] = ["B", "L", "XL"] satisfies PresetName[];
+
 /**
- * Completes and checks a configuration.
+ * Completes and checks a configuration: the presets B, L and XL start from the paper's settings, tiny and small from what trained best at their size.
  * @param given any of the options
  * @returns all options
  * @throws Error listing every unknown key (with the nearest known ones) and every value out of range
  */
 export function resolveConfig(given: Partial<TrainConfig> = {}): TrainConfig {
   const defaults = Object.fromEntries(Object.entries(TRAIN_OPTIONS).map(([key, option]) => [key, option.default]));
-  const config = { ...defaults, ...METHOD_SETTINGS[given.method as MethodName], ...given } as TrainConfig;
+  const config = { ...defaults, ...(PAPER_PRESETS.includes(given.preset ?? "") && PAPER_SETTINGS), ...METHOD_SETTINGS[given.method as MethodName], ...given } as TrainConfig;
   const faults: string[] = [];
   for (const [key, value] of Object.entries(config)) {
     const option = TRAIN_OPTIONS[key as keyof TrainConfig] as Option<unknown> | undefined;

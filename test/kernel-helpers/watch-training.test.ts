@@ -46,7 +46,7 @@ describe("watching a training", () => {
     const chart = last.find((bundle) => "application/vnd.plotly.v1+json" in bundle)!;
     assert.match(String(chart["text/plain"]), /pixel: \d+ points, first 1, last 0\.0005/);
     assert.ok(JSON.stringify(chart["application/vnd.plotly.v1+json"]).length < 40_000);
-    assert.match(String(last.find((bundle) => !("text/html" in bundle) && bundle !== chart)?.["text/plain"]), /^Samples after step 2000\. What is measured in efficientnet-lite0 is not independent: a loss used it\.\n2 images/);
+    assert.match(String(last.find((bundle) => !("text/html" in bundle) && bundle !== chart)?.["text/plain"]), /^Samples after step 2000\. A loss learned from efficientnet-lite0: what is measured there is not independent, and does not judge this training\.\n2 images/);
   });
 
   test("keeps the last state and ends the training where the loop is left", async () => {

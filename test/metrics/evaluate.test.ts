@@ -160,7 +160,7 @@ test("a network that a loss used is marked, whatever the loss is called, and sav
   const marked = lines.filter((line) => line.includes("(not independent)")).map((line) => line.split(/ {2,}/)[0]);
   assert.deepEqual(marked, ["Frechet distance", "kernel distance", "precision", "recall", "density", "coverage"]);
   assert.match(lines.join("\n"), /150 samples, seed 0, against 150 images of colours \(train\), saved statistics; features: colour, none/);
-  assert.match(lines.at(-1)!, /What is measured in colour is not independent: a loss used it\.$/);
+  assert.match(lines.at(-1)!, /A loss learned from colour: what is measured there is not independent, and does not judge this training\.$/);
   assert.deepEqual([record.reference, record.referenceCount], [about, 150]);
   assert.ok(record.frechetDistance < 1e-9, `${record.frechetDistance}`);
   // Pairs of one class: flat colours that differ in their own channel alone.

@@ -1,13 +1,12 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { resolveConfig } from "../../src/model/config";
 import { translate } from "../../src/model/critic";
 import { tf } from "../../src/model/engine/tf";
 import { criticLoss, gradientPenalty } from "../../src/model/losses/adversarial";
 import { balanced } from "../../src/model/losses/balance";
 import { perceptualLoss } from "../../src/model/losses/perceptual";
 import type { CriticScore, Terms } from "../../src/model/losses";
-import { networkConfig } from "../../src/model/config";
+import { networkConfig, PAPER_SETTINGS, resolveConfig, type TrainConfig } from "../../src/model/config";
 import { clipByGlobalNorm, emaDecayAt, LARGEST_SPREAD, learningRateAt, muon, orthogonalize, powerOfSpread, spreadOfPower, updateEma } from "../../src/model/optimizer";
 import { randomStream } from "../../src/model/random";
 import { summarize } from "../../src/model/summary";
@@ -148,6 +147,12 @@ describe("configuration and summary", () => {
     assert.throws(() => resolveConfig({ batchsize: 3, steps: -1, emaDecay: 1 } as object), /"batchsize"; did you mean batchSize\?.*steps must be|steps must be.*"batchsize"; did you mean batchSize/);
     assert.throws(() => resolveConfig({ batchSize: -8 }), /batchSize must be a whole number of at least 1 \(images\), not -8/);
     assert.throws(() => resolveConfig({ batchSize: 8, accumulation: 3 }), /accumulation 3 does not divide batchSize 8/);
+  });
+
+  it("starts B, L and XL from the paper's settings, tiny and small from its own, and lets each be changed", () => {
+    for (const preset of ["B", "L", "XL"]) for (const [key, value] of Object.entries(PAPER_SETTINGS)) assert.deepEqual(resolveConfig({ preset })[key as keyof TrainConfig], value, `${preset} ${key}`);
+    for (const preset of ["tiny", "small"]) assert.deepEqual([resolveConfig({ preset }).losses, resolveConfig({ preset }).velocity], [{ pixel: 1 }, "marginal"]);
+    assert.deepEqual([resolveConfig({ preset: "B", losses: { pixel: 2 } }).losses, resolveConfig({ ...PAPER_SETTINGS, preset: "tiny" }).losses], [{ pixel: 2 }, { "pixel-paper": 1 }]);
   });
 
   it("counts XL's parameters from the architecture, allocating nothing", () => {

@@ -39,5 +39,5 @@ export function markedValue(value: string, independent: boolean): string {
 
 /** One sentence that explains the mark, for below a table or a picture; undefined where no loss used a network. */
 export function independenceNote(lossNetworks: readonly string[]): string | undefined {
-  return lossNetworks.length === 0 ? undefined : `What is measured in ${lossNetworks.join(" or ")} is ${NOT_INDEPENDENT}: a loss used it.`;
+  return lossNetworks.length === 0 ? undefined : `A loss learned from ${lossNetworks.join(" and ")}: what is measured there is ${NOT_INDEPENDENT}, and does not judge this training.`;
 }

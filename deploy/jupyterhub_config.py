@@ -16,7 +16,7 @@ c.DockerSpawner.remove = True
 c.DockerSpawner.volumes = {"crossflow-{username}": "/home/jovyan/crossflow/workshop"}
 c.DockerSpawner.notebook_dir = "/home/jovyan/crossflow"
 c.Spawner.default_url = "/lab/tree/workshop/{username}/01-encode.ipynb"
-c.Spawner.mem_limit = "3G"
+c.Spawner.mem_limit = "4G"
 c.Spawner.cpu_limit = 2
 c.Spawner.environment = {"CROSSFLOW_SETTING": "FAST"}
 

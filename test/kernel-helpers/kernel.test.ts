@@ -41,8 +41,9 @@ describe("the notebook kernel", () => {
   const interrupted = async (code: string): Promise<{ execution: Execution; seconds: number }> => {
     let stopped = 0;
     const execution = await kernel.execute(code, {
-      onMessage({ type }) {
-        if (type !== "stream" || stopped > 0) return;
+      onMessage({ type, content }) {
+        // Not at a warning of Node's own.
+        if (type !== "stream" || content.name !== "stdout" || stopped > 0) return;
         stopped = performance.now();
         kernel.interrupt();
       },

@@ -59,7 +59,8 @@ export class Trials {
     try {
       return attempt(1);
     } catch (error) {
-      throw new TrialError(`${operation}: ${(error as Error).message}`, { cause: error });
+      // The binding's own words around TensorFlow's message: a number and a line break.
+      throw new TrialError(`${operation}: ${(error as Error).message.replace(/^Invalid TF_Status: \d+\s*Message: /, "")}`, { cause: error });
     }
   }
 

@@ -81,7 +81,8 @@ export async function startJupyterLab(folder: string, variables: NodeJS.ProcessE
       await page.goto(`${address}/workspaces/${notebook.replace(/\W/g, "-")}/tree/${notebook}`);
       await page.locator(".jp-Notebook .jp-Cell").first().waitFor();
       await page.waitForFunction("window.jupyterapp?.restored");
-      await page.waitForFunction(`window.jupyterapp.shell.currentWidget?.context?.path?.endsWith(${JSON.stringify(notebook)})`);
+      // Until the file is there, an empty notebook stands in its place: one cell, and that is trusted.
+      await page.waitForFunction(`window.jupyterapp.shell.currentWidget?.context?.path?.endsWith(${JSON.stringify(notebook)}) && window.jupyterapp.shell.currentWidget.context.isReady`);
       return openNotebook(page);
     },
   };

@@ -1,41 +1,25 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
-import path from "node:path";
 import { describe, it } from "node:test";
 import { compile } from "../../src/model/engine/compile";
 import { tf } from "../../src/model/engine/tf";
-import { projectRoot } from "../../src/model/files";
 import { randomStream } from "../../src/model/random";
-
-interface Encoded {
-  dtype: "float32" | "int32" | "bool" | "complex64";
-  shape: number[];
-  data: number[];
-}
-
-/** Inputs of a kernel, from test/golden/jvp.json or from below. */
-interface Case {
-  kernel: string;
-  label: string;
-  attributes: tf.NamedAttrMap;
-  inputs: Record<string, Encoded | Encoded[]>;
-}
+import { decode, goldenCases, runKernel, type Encoded, type KernelCase } from "./kernel-cases";
 
 type Tensors = Record<string, tf.Tensor>;
 
 const native = tf.getBackend() === "tensorflow";
 const numbers = (shape: number[], data: number[], dtype: Encoded["dtype"] = "float32"): Encoded => ({ dtype, shape, data });
 const [row, other, flags] = [numbers([2, 3], [0.5, -1, 2, 3, 0, -0.5]), numbers([2, 3], [0.5, 1, -2, 3, 1, -0.5]), numbers([2, 3], [1, 0, 1, 1, 1, 0], "bool")];
-const compared = ["Equal", "NotEqual", "Greater", "GreaterEqual", "Less", "LessEqual"].map((kernel): Case => ({ kernel, label: "", attributes: {}, inputs: { a: row, b: other } }));
-const tested = ["IsFinite", "IsInf", "IsNan"].map((kernel): Case => ({ kernel, label: "", attributes: {}, inputs: { x: row } }));
+const compared = ["Equal", "NotEqual", "Greater", "GreaterEqual", "Less", "LessEqual"].map((kernel): KernelCase => ({ kernel, label: "", attributes: {}, inputs: { a: row, b: other } }));
+const tested = ["IsFinite", "IsInf", "IsNan"].map((kernel): KernelCase => ({ kernel, label: "", attributes: {}, inputs: { x: row } }));
 /** Kernels without a derivative, which the golden file leaves out. */
-const WITHOUT_DERIVATIVE: Case[] = [
+const WITHOUT_DERIVATIVE: KernelCase[] = [
   ...compared,
   ...tested,
-  ...["LogicalAnd", "LogicalOr"].map((kernel): Case => ({ kernel, label: "", attributes: {}, inputs: { a: flags, b: numbers([2, 3], [0, 0, 1, 1, 0, 0], "bool") } })),
+  ...["LogicalAnd", "LogicalOr"].map((kernel): KernelCase => ({ kernel, label: "", attributes: {}, inputs: { a: flags, b: numbers([2, 3], [0, 0, 1, 1, 0, 0], "bool") } })),
   { kernel: "LogicalNot", label: "", attributes: {}, inputs: { x: flags } },
-  ...["All", "Any"].map((kernel): Case => ({ kernel, label: "", attributes: { axis: [1], keepDims: false }, inputs: { x: flags } })),
-  ...["ArgMax", "ArgMin"].map((kernel): Case => ({ kernel, label: "", attributes: { axis: 1 }, inputs: { x: row } })),
+  ...["All", "Any"].map((kernel): KernelCase => ({ kernel, label: "", attributes: { axis: [1], keepDims: false }, inputs: { x: flags } })),
+  ...["ArgMax", "ArgMin"].map((kernel): KernelCase => ({ kernel, label: "", attributes: { axis: 1 }, inputs: { x: row } })),
   { kernel: "BroadcastArgs", label: "", attributes: {}, inputs: { s0: numbers([2], [1, 3], "int32"), s1: numbers([2], [2, 1], "int32") } },
   { kernel: "OneHot", label: "", attributes: { depth: 4, onValue: 1, offValue: 0, dtype: "float32" }, inputs: { indices: numbers([3], [0, 3, 1], "int32") } },
 ];
@@ -47,26 +31,19 @@ const NOT_COMPILED: Record<string, string[]> = {
   "given no tensor: part of every graph that makes a constant": ["Fill", "LinSpace", "Range"],
 };
 
-const { cases: golden } = JSON.parse(readFileSync(path.join(projectRoot(), "test/golden/jvp.json"), "utf8")) as { cases: Case[] };
-const isCompiled = ({ kernel }: Case): boolean => tf.getKernel(kernel, tf.getBackend()) !== undefined && !Object.values(NOT_COMPILED).flat().includes(kernel);
-const cases = [...golden, ...WITHOUT_DERIVATIVE].filter(isCompiled);
+const isCompiled = ({ kernel }: KernelCase): boolean => tf.getKernel(kernel, tf.getBackend()) !== undefined && !Object.values(NOT_COMPILED).flat().includes(kernel);
+const cases = [...goldenCases(), ...WITHOUT_DERIVATIVE].filter(isCompiled);
 
 /** @param reversed floating-point numbers in reverse order: other values of the same domain */
-function decode({ dtype, shape, data }: Encoded, reversed: boolean): tf.Tensor {
-  if (dtype !== "complex64") return tf.tensor(reversed && dtype === "float32" ? [...data].reverse() : data, shape, dtype);
-  const part = (offset: number): tf.Tensor => tf.tensor(data.filter((_, index) => index % 2 === offset), shape);
-  return reversed ? tf.complex(part(1), part(0)) : tf.complex(part(0), part(1));
-}
+const given = (encoded: Encoded, reversed: boolean): tf.Tensor => decode(reversed && ["float32", "complex64"].includes(encoded.dtype) ? { ...encoded, data: [...encoded.data].reverse() } : encoded);
 
 /** All tensors of a case in one record: those of a list as name:index. */
-const tensorsOf = ({ inputs }: Case, reversed: boolean): Tensors =>
-  Object.fromEntries(Object.entries(inputs).flatMap(([name, given]) => (Array.isArray(given) ? given.map((each, index): [string, tf.Tensor] => [`${name}:${index}`, decode(each, reversed)]) : [[name, decode(given, reversed)] as [string, tf.Tensor]])));
+const tensorsOf = ({ inputs }: KernelCase, reversed: boolean): Tensors =>
+  Object.fromEntries(Object.entries(inputs).flatMap(([name, input]) => (Array.isArray(input) ? input.map((each, index): [string, tf.Tensor] => [`${name}:${index}`, given(each, reversed)]) : [[name, given(input, reversed)] as [string, tf.Tensor]])));
 
-function run({ kernel, attributes, inputs }: Case, tensors: Tensors): Tensors {
-  const named = Object.fromEntries(Object.entries(inputs).map(([name, given]) => [name, Array.isArray(given) ? given.map((_, index) => tensors[`${name}:${index}`]) : tensors[name]]));
-  const given = ("0" in named ? Object.values(named) : named) as unknown as tf.NamedTensorMap;
-  const result = tf.engine().runKernel<tf.Tensor | tf.Tensor[]>(kernel, given, attributes);
-  return Object.fromEntries((Array.isArray(result) ? result : [result]).map((tensor, index) => [String(index), tensor]));
+function run(each: KernelCase, tensors: Tensors): Tensors {
+  const named = Object.fromEntries(Object.entries(each.inputs).map(([name, input]) => [name, Array.isArray(input) ? input.map((_, index) => tensors[`${name}:${index}`]) : tensors[name]]));
+  return Object.fromEntries(runKernel(each, named).map((tensor, index) => [String(index), tensor]));
 }
 
 function assertSame(actual: Tensors, expected: Tensors, what: string): void {

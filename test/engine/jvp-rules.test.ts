@@ -1,26 +1,8 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
-import path from "node:path";
 import { before, describe, it } from "node:test";
 import { jvp, kernelsWithJvpRule } from "../../src/model/engine/jvp";
 import { tf } from "../../src/model/engine/tf";
-import { projectRoot } from "../../src/model/files";
-
-interface Encoded {
-  dtype: "float32" | "int32" | "bool" | "complex64";
-  shape: number[];
-  data: number[];
-}
-
-/** One case of test/golden/jvp.json. */
-interface Case {
-  kernel: string;
-  label: string;
-  attributes: tf.NamedAttrMap;
-  inputs: Record<string, Encoded | Encoded[]>;
-  tangents: Record<string, Encoded>;
-  outputs: ({ value: Encoded; tangent: Encoded } | null)[];
-}
+import { decode, goldenCases, runKernel, type Encoded, type GoldenCase } from "./kernel-cases";
 
 /** Kernels that need no rule, since no output depends on an input continuously. */
 const WITHOUT_TANGENT: Record<string, string[]> = {
@@ -34,13 +16,7 @@ const WITHOUT_TANGENT: Record<string, string[]> = {
   "no engine implements it": ["BroadcastTo", "LogSoftmax", "MatrixBandPart", "Pool"],
 };
 
-const { cases } = JSON.parse(readFileSync(path.join(projectRoot(), "test/golden/jvp.json"), "utf8")) as { cases: Case[] };
-
-function decode({ dtype, shape, data }: Encoded): tf.Tensor {
-  if (dtype !== "complex64") return tf.tensor(data, shape, dtype);
-  const part = (offset: number): tf.Tensor => tf.tensor(data.filter((_, index) => index % 2 === offset), shape);
-  return tf.complex(part(0), part(1));
-}
+const cases = goldenCases();
 
 /** All numbers of a tensor, real and imaginary parts alternating where it is complex. */
 const numbers = (tensor: tf.Tensor): number[] => Array.from(tensor.dataSync());
@@ -53,15 +29,14 @@ function assertClose(actual: readonly number[], expected: readonly number[], tol
 }
 
 /** The case's kernel as a function of the inputs that have tangents, with the outputs that have tangents. */
-function kernelFunction({ kernel, inputs, tangents, attributes, outputs }: Case): { f: (...tensors: tf.Tensor[]) => tf.Tensor[]; primals: tf.Tensor[]; directions: tf.Tensor[] } {
+function kernelFunction(each: GoldenCase): { f: (...tensors: tf.Tensor[]) => tf.Tensor[]; primals: tf.Tensor[]; directions: tf.Tensor[] } {
+  const { inputs, tangents, outputs } = each;
   const names = Object.keys(tangents);
   const constants = Object.entries(inputs).map(([name, encoded]) => [name, Array.isArray(encoded) ? encoded.map(decode) : decode(encoded)] as const);
   const primals = names.map((name) => decode(inputs[name] as Encoded));
   const f = (...tensors: tf.Tensor[]): tf.Tensor[] => {
     const named = { ...Object.fromEntries(constants), ...Object.fromEntries(names.map((name, index) => [name, tensors[index]])) };
-    const given = ("0" in named ? Object.values(named) : named) as unknown as tf.NamedTensorMap;
-    const result = tf.engine().runKernel<tf.Tensor | tf.Tensor[]>(kernel, given, attributes);
-    return (Array.isArray(result) ? result : [result]).filter((_, index) => outputs[index]);
+    return runKernel(each, named).filter((_, index) => outputs[index]);
   };
   return { f, primals, directions: names.map((name) => decode(tangents[name])) };
 }

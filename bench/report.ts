@@ -90,6 +90,8 @@ export function describeHost(): Pick<Report["machine"], "processor" | "cores" | 
 
 const isResult = (row: ResultRow | FailedRow): row is ResultRow => "ratio" in row;
 const MEGABYTE = 1e6;
+/** Room in the plot for the name of a piece of work, pixels. */
+const CATEGORY_WIDTH = 230;
 
 /** The report as text. */
 export function reportTables(report: Report): string {
@@ -141,7 +143,7 @@ export async function writeReport(report: Report): Promise<string[]> {
   const files: [string, string][] = [["latest.json", `${JSON.stringify({ ...report, memory: memoryRows(report.rows) }, null, 2)}\n`]];
   if (results.length > 0) {
     const series = peers.map((peer) => ({ name: peer, values: categories.map((category) => ratioOf(category, peer)) }));
-    files.push(["ratios.svg", figureSvg(barChart(series, { title: "How many times as fast as each peer", yTitle: "ratio of medians", categories, width: 1100, height: 480 }))]);
+    files.push(["ratios.svg", figureSvg(barChart(series, { title: "How many times as fast as each peer", yTitle: "ratio of medians", categories, width: Math.max(1100, CATEGORY_WIDTH * categories.length), height: 480 }))]);
   }
   if (report.scaling.length > 0) {
     const series = report.scaling.map(({ over, program, points }) => ({ name: `${program}: ${over}`, x: points.map(({ x }) => x), y: points.map(({ seconds }) => seconds) }));

@@ -10,8 +10,8 @@ export function callWithProgress<Inputs extends Record<string, tf.Tensor>, Outpu
   const before = compiled.programs().length;
   const started = performance.now();
   const outputs = compiled(inputs);
-  if (compiled.programs().length > before) {
-    const tell = (done: number): void => onProgress?.({ label, done, total: 1, elapsedSeconds: (performance.now() - started) / 1000, secondsLeft: done === 1 ? 0 : undefined });
+  if (onProgress && compiled.programs().length > before) {
+    const tell = (done: number): void => onProgress({ label, done, total: 1, elapsedSeconds: (performance.now() - started) / 1000, secondsLeft: done === 1 ? 0 : undefined });
     tell(0);
     // The graph is optimised at its first run.
     for (const output of Object.values(compiled(inputs))) output.dispose();

@@ -130,7 +130,7 @@ export interface TrainConfig extends TimeOptions, TimeSamplerOptions, AverageOpt
   sampleEvery: number;
   /** "float32", or "bf16": factors of matrix products and convolutions in bfloat16, weights and sums in float32. */
   precision: string;
-  /** Keep of each transformer block its input alone, and compute it again in the backward pass: less memory, about a third more time. */
+  /** Keep of each transformer block its input alone, and compute it again in the backward pass: less memory for one more evaluation. */
   recompute: boolean;
   /** Steps between diagnostics, which also look for signs of a collapse; 0 for none. */
   diagnosticsEvery: number;

@@ -15,7 +15,7 @@ const names = readdirSync(source).filter((name) => name.endsWith(".ipynb")).sort
 /** A notebook may train for minutes where the processor is shared. */
 const runMilliseconds = 400_000;
 
-// Each notebook as a reader meets it: opened in JupyterLab, run from the first cell to the last, and looked at.
+// Each notebook as a reader meets it: opened in JupyterLab, run in the real kernel from the first cell to the last, and looked at.
 describe("the notebooks in JupyterLab", () => {
   let folder: string;
   let lab: JupyterLab;

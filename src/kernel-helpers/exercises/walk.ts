@@ -182,8 +182,8 @@ export const WALK_EXERCISES: readonly Exercise[] = [
       { answer: (differences: readonly number[]) => mean(differences), advice: "that is the mean; it says nothing before it is set against its error." },
     ],
     hints: ["The variance of the differences is the sum of (d - mean)^2, divided by n - 1.", "The standard error of their mean is the root of variance / n."],
-    },
-    {
+  },
+  {
     name: "gradient-scale",
     task: "Write the size of the factor with which the gradient of the raw |R| reaches one pixel of F, from r and t.",
     inputs: pairs([0.5, 0.5], [0.05, 0.95], [0.3, 0.6]),

@@ -1,5 +1,5 @@
 import type { Encoder } from "../encoder";
-import { type Model } from "../model";
+import type { Model } from "../model";
 import { decode } from "../sampler";
 import type { BenchedDecoder } from "./decoder-bench";
 import { lossNetworksOf } from "./independence";

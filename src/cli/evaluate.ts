@@ -26,7 +26,7 @@ export function evaluateCommand(): Command {
     .option("--seed <number>", "seed of the noise", wholeNumber, 0);
   command
     .option("--features <network>", "network in whose features distances are measured: efficientnet-lite2 (default), inception-fid, dinov2-b ...")
-    .option("--reference <file>", "take the Frechet distance to saved statistics; refused if they were made with another network or resize")
+    .option("--reference <file>", "take the Frechet distance to saved statistics; refused if they were made with another network or resize, or of images of another size")
     .option("--save-reference <file>", "save the statistics of the held-out images, with split, count, features, resize and seed");
   addJsonOption(command).action(evaluate);
   return addExamples(command, ["evaluate", "evaluate first --count 1000", "evaluate --save-reference avatars-test.safetensors", "evaluate first --features inception-fid", "evaluate runs/first/model.safetensors --json"]);

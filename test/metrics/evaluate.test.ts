@@ -159,9 +159,9 @@ test("a network that a loss used is marked, whatever the loss is called, and sav
   const lines = formatEvaluation("model.safetensors", { ...record, classAccuracy: classAccuracy([0, 1], [0, 1], 3) }).split("\n");
   const marked = lines.filter((line) => line.includes("(not independent)")).map((line) => line.split(/ {2,}/)[0]);
   assert.deepEqual(marked, ["Frechet distance", "kernel distance", "precision", "recall", "density", "coverage"]);
-  assert.match(lines.join("\n"), /150 samples, seed 0, against 150 images of colours \(train\), saved statistics; features: colour, none/);
+  assert.match(lines.join("\n"), /150 samples, seed 0, against 90 images of \w+ \(test\), the Frechet distance to saved statistics of 150 images of colours \(train\); features: colour, none/);
   assert.match(lines.at(-1)!, /A loss learned from colour: what is measured there is not independent, and does not judge this training\.$/);
-  assert.deepEqual([record.reference, record.referenceCount], [about, 150]);
+  assert.deepEqual([record.reference, record.referenceCount], [{ count: 150, about }, 90]);
   assert.ok(record.frechetDistance < 1e-9, `${record.frechetDistance}`);
   // Pairs of one class: flat colours that differ in their own channel alone.
   const lpips = { name: "lpips-vgg16", distance: (a: tf.Tensor4D, b: tf.Tensor4D) => tf.tidy(() => a.sub(b).abs().mean<tf.Tensor1D>([1, 2, 3])) };
@@ -172,6 +172,10 @@ test("a network that a loss used is marked, whatever the loss is called, and sav
   assert.match(formatEvaluation("model", diverse), /LPIPS diversity +0\.\d+ \(not independent\), 95 % interval/);
   const other = { ...statistics, origin: { ...statistics.origin, resize: "bicubic 96" }, about };
   await assert.rejects(evaluateImages(datasetBatches(train), held, { features }, { count: 150, folder, referenceStatistics: other }), /resize "none" against "bicubic 96"/);
+  const larger = { ...statistics, about: { ...about, imageSize: "64" } };
+  await assert.rejects(evaluateImages(datasetBatches(train), held, { features }, { count: 150, folder, referenceStatistics: larger }), /have \d+ pixels a side, those of the saved statistics \(colours\) had 64/);
+  const fewer = { ...statistics, dimension: 5, about };
+  await assert.rejects(evaluateImages(datasetBatches(train), held, { features }, { count: 150, folder, referenceStatistics: fewer }), /colour gives 6 numbers an image, the saved statistics are of 5/);
 });
 
 test("of a large set only a sample of the features is kept, and the statistics of all", async () => {

@@ -128,6 +128,8 @@ test("statistics are the same after saving, and are not compared with others mad
     assert.throws(() => frechetDistance(statistics, { ...loaded, origin: { ...ORIGIN, network: "another" } }), /network "test network" against "another"/);
     assert.throws(() => frechetDistance(statistics, { ...loaded, origin: { ...ORIGIN, resize: "bilinear 64" } }), /resize "none" against "bilinear 64"/);
     assert.throws(() => frechetDistance(statistics, { ...loaded, mean: loaded.mean.map(() => NaN) }), /NaN or infinity/);
+    await saveStatistics(file, { ...statistics, covariance: statistics.covariance.map(() => Infinity) });
+    await assert.rejects(loadStatistics(file), /holds NaN or infinity/);
   } finally {
     fs.rmSync(folder, { recursive: true });
   }

@@ -72,7 +72,7 @@ export interface Evaluation {
   datasetFingerprint: string;
   /** Generated images. */
   count: number;
-  /** Real images that they were compared with. */
+  /** Real images of the split that they were compared with. */
   referenceCount: number;
   /** Name of the feature network. */
   features: string;
@@ -82,8 +82,8 @@ export interface Evaluation {
   densityNeighbours: number;
   seed: number;
   judgeFingerprint: string | undefined;
-  /** What the Frechet distance was taken to, where that is not the split above. */
-  reference: Record<string, string> | undefined;
+  /** The saved statistics that the Frechet distance was taken to, where it is not to the split above: their images, and what else is known of them. */
+  reference: { count: number; about: Record<string, string> } | undefined;
   /** Pretrained networks that losses of the judged run used. */
   lossNetworks: string[];
   /** False where the feature network is one of them: all that is measured in it is no evidence then. */
@@ -133,18 +133,27 @@ export async function loadEvaluationNetworks(splits: DatasetSplits, options: Jud
   }
 }
 
+/** @throws naming the difference, when saved statistics were made in another way than the network's features of a data set's images will be */
+function checkReference({ origin, dimension, about }: ReferenceStatistics, network: FeatureNetwork, { name, imageSize }: Dataset): void {
+  checkComparable({ network: network.fingerprint, resize: network.resize }, origin);
+  if (dimension !== network.embeddingSize) throw new Error(`These features cannot be compared: ${network.name} gives ${network.embeddingSize} numbers an image, the saved statistics are of ${dimension}. Make them again.`);
+  if (about.imageSize !== undefined && about.imageSize !== String(imageSize)) {
+    throw new Error(`These features cannot be compared: the images of ${name} have ${imageSize} pixels a side, those of the saved statistics (${about.dataset ?? "unnamed"}) had ${about.imageSize}. Make statistics of images of the same size.`);
+  }
+}
+
 /**
  * Measure images against a data set: distances, precision and recall, density and coverage in a network's features, and class accuracy by the judge.
  * @param images batches with the labels that were asked for (`generatedBatches`, or `datasetBatches` for real images); their tensors are disposed of
  * @param reference the split that they are compared with; the test split, which training never sees
- * @throws when fewer than `count` images come, or the saved reference was made with another network or resize; the signal's reason when aborted
+ * @throws when fewer than `count` images come, or the saved reference was made with another network or resize, or of images of another size; the signal's reason when aborted
  */
 export async function evaluateImages(images: ImageBatches, reference: Dataset, networks: EvaluationNetworks, options: EvaluationOptions = {}): Promise<Evaluation> {
   const { onProgress, signal, folder, frechetResamples, referenceStatistics, ...given } = options;
   const { count, neighbours, densityNeighbours, seed, lossNetworks } = { ...EVALUATION_DEFAULTS, ...given };
   const { features: network, judge, lpips } = networks;
   const independent = isIndependent(network.name, lossNetworks);
-  if (referenceStatistics) checkComparable({ network: network.fingerprint, resize: network.resize }, referenceStatistics.origin);
+  if (referenceStatistics) checkReference(referenceStatistics, network, reference);
   const real = await datasetFeatures(reference, network, { folder, onProgress, signal });
   const asked: number[] = [];
   const seen: number[] = [];
@@ -188,7 +197,7 @@ export async function evaluateImages(images: ImageBatches, reference: Dataset, n
       split: reference.split,
       datasetFingerprint: reference.fingerprint,
       count,
-      referenceCount: compared.count,
+      referenceCount: real.statistics.count,
       features: network.name,
       featuresFingerprint: network.fingerprint,
       resize: network.resize,
@@ -196,7 +205,7 @@ export async function evaluateImages(images: ImageBatches, reference: Dataset, n
       densityNeighbours,
       seed,
       judgeFingerprint: judge?.fingerprint,
-      reference: referenceStatistics?.about,
+      reference: referenceStatistics && { count: referenceStatistics.count, about: referenceStatistics.about },
       lossNetworks: [...lossNetworks],
       independent,
       notIndependent: [

@@ -44,8 +44,8 @@ export function evaluationTable(result: Evaluation): EvaluationRow[] {
 
 /** What an evaluation depends on, in a line: without it its numbers can not be compared. */
 export function evaluationCaption({ count, seed, referenceCount, reference, dataset, split, features, resize }: Evaluation): string {
-  const against = reference ? `${reference.dataset} (${reference.split}), saved statistics` : `${dataset} (${split})`;
-  return `${count} samples, seed ${seed}, against ${referenceCount} images of ${against}; features: ${features}, ${resize}`;
+  const saved = reference ? `, the Frechet distance to saved statistics of ${reference.count} images of ${reference.about.dataset ?? "an unnamed set"} (${reference.about.split ?? "unnamed split"})` : "";
+  return `${count} samples, seed ${seed}, against ${referenceCount} images of ${dataset} (${split})${saved}; features: ${features}, ${resize}`;
 }
 
 const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;

@@ -102,5 +102,6 @@ export async function loadStatistics(path: string): Promise<ReferenceStatistics>
   if (mean?.dtype !== "F64" || covariance?.dtype !== "F64" || covariance.data.length !== mean.data.length ** 2 || !network || !resize || !(count >= 2)) {
     throw new Error(`${path} does not hold statistics of features: expected mean [D] and covariance [D, D] in float64, and network, resize and count in the metadata. Delete it and make it again.`);
   }
+  if (![mean.data, covariance.data].every((values) => values.every(Number.isFinite))) throw new Error(`${path} holds NaN or infinity: the images or the network's weights were broken when it was made. Make it again.`);
   return { count, dimension: mean.data.length, mean: mean.data, covariance: covariance.data, origin: { network, resize }, about };
 }

@@ -122,8 +122,8 @@ test("operations are counted as a count by hand of a small network has them", ()
 });
 
 test("sizes and statistics that do not fit are clear errors", async () => {
-  await assert.rejects(loadAutoencoder("sd-vae", { path: "/nowhere/vae.safetensors" }), /sd-vae weights not found.*huggingface\.co\/stabilityai\/sd-vae-ft-mse \(MIT License\)/s);
-  await assert.rejects(loadAutoencoder("va-vae", { path: "/nowhere/vavae.pt" }), /latent statistics not found.*latents_stats\.pt/s);
+  await assert.rejects(loadAutoencoder("sd-vae", { path: "/nowhere/vae.safetensors" }), /sd-vae weights not found.*huggingface\.co\/stabilityai\/sd-vae-ft-mse \(MIT License; 335 MB\)/s);
+  await assert.rejects(loadAutoencoder("va-vae", { path: "/nowhere/vavae.pt" }), /VA-VAE weights not found: \/nowhere\/vavae\.pt\. .*; VA-VAE's latent statistics not found: .*latents_stats\.pt.*put it there\.$/);
   assert.throws(() => createAutoencoder("small", SMALL, {}, "", { mean: [0], standardDeviation: [1] }), /4 latent channels.*not 1 and 1/);
   assert.throws(() => createAutoencoder("small", SMALL, {}, "", { ...STATISTICS, imageSize: 30 }), /multiple of 8, not 30/);
   const image = tf.zeros([1, 20, 24, 3]) as tf.Tensor4D;

@@ -139,6 +139,8 @@ test("a worker's failure, a folder without images and wrong usage are clear erro
   mkdirSync(join(folder, "empty"));
   await assert.rejects(encodeToShards(join(folder, "empty"), join(folder, "x"), choice), /holds no images: expected tar files in WebDataset's layout/);
   await assert.rejects(encodeToShards(join(folder, "absent"), join(folder, "x"), choice), /There is no folder/);
+  await assert.rejects(encodeToShards(join(folder, "images"), join(folder, "x"), choice, { workers: 0 }), /workers must be a whole number from 1, not 0/);
+  await assert.rejects(encodeToShards(join(folder, "images"), join(folder, "x"), choice, { batchSize: 0 }), /batchSize must be a whole number from 1, not 0/);
   await assert.rejects(readShardIndex(join(folder, "empty")), /There is no .*index\.json/);
   assert.equal(runCli(["encode", "--images", folder]).code, 2);
   const unknown = runCli(["encode", "--images", folder, "--out", folder, "--encoder", "sd-va"]);

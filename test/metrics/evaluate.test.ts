@@ -137,6 +137,7 @@ test("too few images, and an abort, end with one error and no tensor left", asyn
   await datasetFeatures(held, features, { folder });
   const tensors = tf.memory().numTensors;
   await assert.rejects(evaluateImages(datasetBatches(train, { count: 30 }), held, { features }, { count: 100, folder }), /100 images were asked for, but only 30 came/);
+  await assert.rejects(evaluateImages(datasetBatches(train, { count: 3 }), held, { features }, { count: 3, folder }), /at least 4 samples, one more than the 3 neighbours of precision and recall, not 3/);
   const controller = new AbortController();
   const onProgress = ({ label, done }: { label: string; done: number }): void => {
     if (label === "measuring images" && done === 20) controller.abort(new Error("stopped"));

@@ -4,7 +4,7 @@ import { convolution, linear, parameter, silu, upsample, type Parameters } from 
 import { randomStream } from "../random";
 import { writeSafetensors, type SafetensorsTensor } from "../safetensors";
 import { loadWeights } from "../weights/load";
-import { findWeights, type PublishedWeights } from "../weights/published";
+import { findAllWeights, findWeights, type PublishedWeights } from "../weights/published";
 import { openWeights, type WeightsFile } from "../weights/weights-file";
 import { autoencoderWeights, decoderLayers, downsampling, encoderLayers, SD_VAE, VA_VAE, type AutoencoderConfig, type Layer } from "./autoencoder-plan";
 import type { Encoder } from "./index";
@@ -155,6 +155,7 @@ export const VA_VAE_STATISTICS: PublishedWeights = {
   description: "VA-VAE's latent statistics",
   publishedAs: "https://huggingface.co/hustvl/vavae-imagenet256-f16d32-dinov2",
   license: "MIT License",
+  checkable: false,
   obtainedBy: "download",
 };
 
@@ -185,8 +186,12 @@ export const AUTOENCODERS: Readonly<Record<AutoencoderName, AutoencoderKind>> = 
  */
 export async function loadAutoencoder(name: AutoencoderName, options: AutoencoderOptions = {}): Promise<Autoencoder> {
   const { config, published, statistics, lossNetworks } = AUTOENCODERS[name];
-  const given = options.mean && options.standardDeviation ? { mean: options.mean, standardDeviation: options.standardDeviation } : await latentStatistics(statistics, config.latentChannels);
-  const { parameters, digest } = await loadWeights(autoencoderWeights(config, name), typeof options.path === "object" ? options.path : findWeights(published, options.path));
+  const knowsStatistics = options.mean !== undefined && options.standardDeviation !== undefined;
+  // What is missing is told at once, before anything is read.
+  const wanted = [...(typeof options.path === "object" ? [] : [{ wanted: published, override: options.path }]), ...(knowsStatistics || "mean" in statistics ? [] : [{ wanted: statistics }])];
+  const [found] = findAllWeights(wanted);
+  const given = knowsStatistics ? { mean: options.mean, standardDeviation: options.standardDeviation } : await latentStatistics(statistics, config.latentChannels);
+  const { parameters, digest } = await loadWeights(autoencoderWeights(config, name), typeof options.path === "object" ? options.path : found);
   return createAutoencoder(name, config, parameters, digest, { ...options, ...given, lossNetworks });
 }
 

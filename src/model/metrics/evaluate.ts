@@ -146,12 +146,14 @@ function checkReference({ origin, dimension, about }: ReferenceStatistics, netwo
  * Measure images against a data set: distances, precision and recall, density and coverage in a network's features, and class accuracy by the judge.
  * @param images batches with the labels that were asked for (`generatedBatches`, or `datasetBatches` for real images); their tensors are disposed of
  * @param reference the split that they are compared with; the test split, which training never sees
- * @throws when fewer than `count` images come, or the saved reference was made with another network or resize, or of images of another size; the signal's reason when aborted
+ * @throws when `count` is too small, when fewer than `count` images come, or the saved reference was made with another network or resize, or of images of another size; the signal's reason when aborted
  */
 export async function evaluateImages(images: ImageBatches, reference: Dataset, networks: EvaluationNetworks, options: EvaluationOptions = {}): Promise<Evaluation> {
   const { onProgress, signal, folder, frechetResamples, referenceStatistics, ...given } = options;
   const { count, neighbours, densityNeighbours, seed, lossNetworks } = { ...EVALUATION_DEFAULTS, ...given };
   const { features: network, judge, lpips } = networks;
+  const fewest = neighbours + 1;
+  if (!Number.isInteger(count) || count < fewest) throw new RangeError(`An evaluation takes at least ${fewest} samples, one more than the ${neighbours} neighbours of precision and recall, not ${count}.`);
   const independent = isIndependent(network.name, lossNetworks);
   if (referenceStatistics) checkReference(referenceStatistics, network, reference);
   const real = await datasetFeatures(reference, network, { folder, onProgress, signal });

@@ -15,6 +15,8 @@ export interface PublishedWeights {
   license: string;
   /** Size of the file as it is published, millions of bytes; undefined where that is not known. */
   megabytes?: number;
+  /** Whether `weights check` knows the file: true unless it holds something else than a network's parameters. */
+  checkable?: boolean;
   /** "setup" fetches it; a person downloads the others, whose licence or host asks for that. */
   obtainedBy: "setup" | "download";
 }
@@ -64,6 +66,6 @@ export function findWeights(wanted: WeightsChoice, override?: string): string {
   if (found !== undefined) return found;
   const [first] = choices;
   const places = choices.map(({ file, publishedAs, license, megabytes }) => `the file ${file} of ${publishedAs} (${license}${megabytes === undefined ? "" : `; ${shownMegabytes(megabytes)}`})`).join(", or ");
-  const remedy = first.obtainedBy === "setup" ? "Get it with: npx crossflow setup" : `Download it and put it there, then check it with: npx crossflow weights check ${shownPath(candidates[0])}`;
+  const remedy = first.obtainedBy === "setup" ? "Get it with: npx crossflow setup" : `Download it and put it there${first.checkable === false ? "." : `, then check it with: npx crossflow weights check ${shownPath(candidates[0])}`}`;
   throw new Error(`${first.description} not found: ${candidates.map((candidate) => shownPath(candidate)).join(" or ")}. It is ${places}. ${remedy}`);
 }

@@ -55,11 +55,14 @@ const INDEX_FILE = "index.json";
  * finished is never made again: after an interruption the same call goes on with the shards that are missing.
  * @param source a folder, see imageSource()
  * @param folder where the shards and index.json go
- * @throws Error of the first worker that fails, naming the part; the signal's reason when aborted. Finished shards are kept
+ * @throws RangeError for a number of workers or images that is not a whole one from 1; Error of the first worker that fails, naming the part; the signal's reason when aborted. Finished shards are kept
  */
 export async function encodeToShards(source: string, folder: string, encoder: EncoderChoice, options: EncodeToShardsOptions = {}): Promise<EncodedShards> {
   const { onProgress, signal = interruptSignal(), workers = Math.max(1, Math.floor(availableParallelism() / 2)), imagesPerShard = 1000, ...given } = options;
   const settings: ShardOptions = { ...SHARD_DEFAULTS, ...Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) };
+  for (const [name, value] of Object.entries({ workers, batchSize: settings.batchSize, imagesPerShard })) {
+    if (!Number.isSafeInteger(value) || value < 1) throw new RangeError(`${name} must be a whole number from 1, not ${value}.`);
+  }
   const { classes, parts } = await imageSource(source, imagesPerShard);
   await mkdir(folder, { recursive: true });
   const fileOf = (part: SourcePart): string => `latents-${part.name}.safetensors`;

@@ -57,7 +57,7 @@ export async function runJob(job: Job, options: RunJobOptions): Promise<RunResul
 }
 
 /** The residual's mean over each of a fixed number of equal stretches of the training. */
-function learningCurve(metricsFile: string): { curve: CurvePoint[]; seconds: number } {
+export function learningCurve(metricsFile: string): { curve: CurvePoint[]; seconds: number } {
   const rows = readMetrics(metricsFile);
   const stretch = Math.max(1, Math.ceil(rows.length / CURVE_POINTS));
   const curve: CurvePoint[] = [];

@@ -6,6 +6,7 @@ import { comparisonMarkdown } from "../src/model/comparison";
 import { compareAverages, type AverageVariant } from "../src/model/comparison/averages";
 import { startEngine } from "../src/model/engine";
 import { formatProgress } from "../src/model/progress";
+import { interruptSignal } from "../src/cli/output";
 import { createReporter } from "../src/setup/report";
 
 /** The default comes first: the others are compared with it. */
@@ -25,7 +26,7 @@ async function main(steps: number, batchSize: number, samples: number, seeds: nu
   await startEngine();
   const reporter = createReporter(process.stderr);
   const comparison = await compareAverages(AVERAGES, {
-    name: `averages-${steps}x${batchSize}`, seeds, budget: { steps, batchSize }, base: { preset: "tiny", diagnosticsEvery: 0 }, samples, limit,
+    name: `averages-${steps}x${batchSize}`, seeds, budget: { steps, batchSize }, base: { preset: "tiny", diagnosticsEvery: 0 }, samples, limit, signal: interruptSignal(),
     onProgress: (event) => reporter.update(formatProgress(event)),
     onResult: ({ variant, seed, metrics }) => reporter.line(`${variant}, seed ${seed}: ${JSON.stringify(metrics)}`),
   });
@@ -33,4 +34,7 @@ async function main(steps: number, batchSize: number, samples: number, seeds: nu
 }
 
 const [steps = 300, batchSize = 32, samples = 500, seeds = 5, limit = Infinity] = process.argv.slice(2).map(Number);
-void main(steps, batchSize, samples, seeds, limit);
+main(steps, batchSize, samples, seeds, limit).catch((error: Error) => {
+  console.error(error.message);
+  process.exitCode = 1;
+});

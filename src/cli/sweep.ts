@@ -54,7 +54,7 @@ async function sweep(file: string, flags: SweepFlags): Promise<void> {
       processes: flags.processes, limit: flags.limit, signal,
       onProgress: (event) => reporter.update(formatProgress(event)),
       onResult: (result) => {
-        finished += Number(result.status === "done");
+        finished += Number(result.status === "done" && result.takenFrom === undefined);
         reporter.line(describeResult(result, dependentMetrics([result], DEFAULT_METRICS).map(({ metric }) => metric)));
       },
     });
@@ -71,9 +71,9 @@ async function sweep(file: string, flags: SweepFlags): Promise<void> {
 }
 
 /** One line a result. @param dependent metrics that are no evidence for it */
-function describeResult({ variant, seed, status, error, metrics, seconds }: RunResult, dependent: readonly string[]): string {
+function describeResult({ variant, seed, status, error, metrics, seconds, takenFrom }: RunResult, dependent: readonly string[]): string {
   const outcome = status === "done" ? Object.entries(metrics).map(([name, value]) => `${name} ${markedValue(value.toPrecision(4), !dependent.includes(name))}`).join("  ") : `FAILED: ${error}`;
-  return `${variant}, seed ${seed}: ${outcome} (${formatDuration(seconds)})`;
+  return `${variant}, seed ${seed}: ${outcome} (${takenFrom === undefined ? formatDuration(seconds) : `taken over from ${takenFrom}`})`;
 }
 
 /**

@@ -57,6 +57,20 @@ test("one training a seed gives the averages that trainings of their own would, 
   assert.equal(measured, 9, "another average needs its training anew, and alone is measured");
 });
 
+test("an abort in the middle of a training keeps its averages, and the next call goes on to the same end", async () => {
+  const controller = new AbortController();
+  const cut = { ...options, name: "cut", seeds: 1 };
+  let steps = 0;
+  await assert.rejects(compareAverages(averages, { ...cut, signal: controller.signal, onProgress: ({ label }) => {
+    if (label === "comparing averages" && ++steps === 3) controller.abort(new Error("enough"));
+  } }), /enough/);
+  const progress: string[] = [];
+  const found = await compareAverages(averages, { ...cut, onProgress: ({ label }) => progress.push(label) });
+  assert.ok(progress.filter((label) => label === "comparing averages").length < 5 + 4, "it did not begin anew");
+  const whole = await compareAverages(averages, { ...cut, comparisonsFolder: join(folder, "whole") });
+  for (const { variant, model } of whole.results) assert.deepEqual((await readSafetensors(found.results.find((one) => one.variant === variant)!.model)).tensors, (await readSafetensors(model)).tensors, variant);
+});
+
 test("an abort keeps the finished trainings", async () => {
   const controller = new AbortController();
   const aborted = compareAverages(averages, { ...options, name: "aborted", signal: controller.signal, onResult: ({ variant, seed }) => {

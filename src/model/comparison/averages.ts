@@ -19,6 +19,8 @@ import { createDefaultMeasure } from "./measure";
 import { planJobs, type Job } from "./plan";
 import { createResourcePool } from "./resource-pool";
 import { appendResult, cachedResult, readResults, type RunResult } from "./results";
+import { latestCheckpoint, readCheckpointRecord } from "../checkpoint";
+import { float32Values, readSafetensors, writeSafetensors, type SafetensorsTensor } from "../safetensors";
 import { learningCurve } from "./run-job";
 
 /** An average that is kept while training, as the configuration's options say, or one that is made afterwards of the snapshots. */
@@ -41,7 +43,7 @@ const AVERAGE_OPTIONS: readonly string[] = ["emaKind", "emaDecay", "emaHalfLife"
  *
  *     await compareAverages({ usual: {}, none: { emaDecay: 0 }, wide: { postHocSpread: 0.2 } }, { seeds: 5, budget: { steps: 300, batchSize: 32 } });
  *
- * Trainings that are finished, and averages that are measured, are kept; a training that is interrupted begins anew, since only its own average is in its checkpoint.
+ * Trainings that are finished, and averages that are measured, are kept, and a training that was interrupted goes on with its averages. One that was killed begins anew.
  * @param averages options of an average by name, beside those of `base`
  * @throws Error before anything runs when an average is faulty (it is one for an option that would change the training); the signal's reason when aborted
  */
@@ -56,11 +58,13 @@ export async function compareAverages(averages: Readonly<Record<string, AverageV
   const resultsFile = join(folder, "results.jsonl");
   const jobsOf = (training: Job): Job[] => Object.entries(averages).map(([variant, average]) => ({ ...training, key: hashOf([training.key, average]), variant }));
   const missing = (training: Job): Job[] => jobsOf(training).filter(({ key }) => !cachedResult(readResults(resultsFile), key, samples));
-  const waiting = trainings.filter((training) => missing(training).length > 0).slice(0, limit);
+  const unfinished = trainings.filter((training) => missing(training).length > 0);
+  const finished = trainings.length - unfinished.length;
+  const waiting = unfinished.slice(0, limit);
   const measured = options.measure ? { measure: options.measure, dispose: () => undefined } : createDefaultMeasure();
   const pool = createResourcePool({ signal, onProgress: options.onProgress });
   const perTraining = budget.steps + MEASURING_STEPS * Object.keys(averages).length;
-  const progress = createProgress({ label: "comparing averages", total: trainings.length * perTraining, done: (trainings.length - waiting.length) * perTraining, onUpdate: options.onProgress });
+  const progress = createProgress({ label: "comparing averages", total: (finished + waiting.length) * perTraining, done: finished * perTraining, onUpdate: options.onProgress });
   try {
     for (const training of waiting) {
       const resources = options.resources ?? (await pool.get(training.config));
@@ -68,21 +72,29 @@ export async function compareAverages(averages: Readonly<Record<string, AverageV
       const paths = runPaths(training.key, runsFolder);
       const fileOf = ({ key }: Job): string => join(paths.folder, "averages", `${key}.safetensors`);
       if (!jobsOf(training).every((job) => existsSync(fileOf(job)))) {
-        const states: Record<string, Record<string, tf.Variable>> = {};
+        const partial = join(paths.folder, "averages", "unfinished.safetensors");
+        const held = await readUnfinished(partial, kept, latestCheckpoint(paths.checkpoints));
+        const states: States = {};
+        let reached = 0;
         const onWeights = (step: number, parameters: Readonly<Record<string, tf.Tensor>>): void => {
+          reached = step;
           for (const [variant, average] of Object.entries(kept)) {
-            if (step === 0) states[variant] = Object.fromEntries(Object.entries(parameters).map(([key, tensor]) => [key, tf.tidy(() => tf.variable(tf.add(tensor, 0), false))]));
+            if (held && !states[variant]) states[variant] = Object.fromEntries(Object.entries(parameters).map(([key, { shape }]) => [key, tf.tidy(() => tf.variable(tf.tensor(held[`${variant}/${key}`], shape), false))]));
+            else if (step === 0) states[variant] = Object.fromEntries(Object.entries(parameters).map(([key, tensor]) => [key, tf.tidy(() => tf.variable(tf.add(tensor, 0), false))]));
             else tf.tidy(() => updateEma(states[variant], { ...parameters }, tf.scalar(emaDecayAt(step - 1, average))));
           }
         };
         try {
-          for await (const event of train({ ...training.config, sampleEvery: 0 }, { resources, runsFolder, existing: "replace", signal, onProgress: options.onProgress, onWeights })) {
+          for await (const event of train({ ...training.config, sampleEvery: 0 }, { resources, runsFolder, existing: held ? "resume" : "replace", signal, onProgress: options.onProgress, onWeights })) {
             void event;
             progress.advance();
           }
           await saveAverages(averages, states, paths.modelFile, paths.snapshots, (variant) => fileOf(jobsOf(training).find((job) => job.variant === variant)!));
           // What the averages were made of takes many times their room.
-          await Promise.all([paths.checkpoints, paths.snapshots, `${paths.folder}.previous`].map((spare) => rm(spare, { recursive: true, force: true })));
+          await Promise.all([partial, paths.checkpoints, paths.snapshots, `${paths.folder}.previous`].map((spare) => rm(spare, { recursive: true, force: true })));
+        } catch (error) {
+          if (signal.aborted && reached > 0) await saveUnfinished(partial, states, reached);
+          throw error;
         } finally {
           tf.dispose(states);
         }
@@ -106,6 +118,24 @@ export async function compareAverages(averages: Readonly<Record<string, AverageV
     pool.dispose();
   }
   return finishComparison(trainings.flatMap(jobsOf), readResults(resultsFile), { ...options, name, samples, folder });
+}
+
+/** What the averages are in a training under way: variables by average and parameter. */
+type States = Record<string, Record<string, tf.Variable>>;
+
+/** Keeps the averages of an interrupted training beside its checkpoint of the same step. */
+async function saveUnfinished(file: string, states: States, step: number): Promise<void> {
+  const tensors = Object.entries(states).flatMap(([variant, state]) => Object.entries(state).map(([key, variable]): [string, SafetensorsTensor] => [`${variant}/${key}`, { dtype: "F32", shape: variable.shape, data: variable.dataSync() as Float32Array }]));
+  await writeSafetensors(file, Object.fromEntries(tensors), { step: String(step) });
+}
+
+/** The averages that go with a checkpoint, where those asked for are all there. */
+async function readUnfinished(file: string, kept: Readonly<Record<string, AverageOptions>>, checkpoint: string | undefined): Promise<Record<string, Float32Array> | undefined> {
+  if (checkpoint === undefined || !existsSync(file)) return undefined;
+  const { tensors, metadata } = await readSafetensors(file);
+  const complete = Object.keys(kept).every((variant) => Object.keys(tensors).some((name) => name.startsWith(`${variant}/`)));
+  if (!complete || Number(metadata.step) !== readCheckpointRecord(checkpoint).step) return undefined;
+  return Object.fromEntries(Object.entries(tensors).map(([name, tensor]) => [name, float32Values(tensor, name)]));
 }
 
 /** Writes each average of a finished training as a model. */

@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Command, CommanderError } from "commander";
 import { projectRoot } from "../model/files";
+import { averageCommand } from "./average";
 import { dataCommand } from "./data";
 import { doctorCommand } from "./doctor";
 import { encodeCommand } from "./encode";
@@ -20,7 +21,7 @@ import { weightsCommand } from "./weights";
 import { workshopCommand } from "./workshop";
 
 /** Each command in the order of the help; one file a command, which loads what it needs when it runs. */
-const COMMANDS: readonly (() => Command)[] = [setupCommand, doctorCommand, labCommand, workshopCommand, notebooksCommand, kernelCommand, dataCommand, encodeCommand, trainCommand, sampleCommand, evaluateCommand, sweepCommand, weightsCommand, pageCommand];
+const COMMANDS: readonly (() => Command)[] = [setupCommand, doctorCommand, labCommand, workshopCommand, notebooksCommand, kernelCommand, dataCommand, encodeCommand, trainCommand, averageCommand, sampleCommand, evaluateCommand, sweepCommand, weightsCommand, pageCommand];
 
 /** The program `crossflow` with all its commands. */
 export function createProgram(): Command {

@@ -126,6 +126,10 @@ export interface TrainConfig extends TimeOptions, TimeSamplerOptions, AverageOpt
   perceptualSize: number;
   /** Steps between checkpoints; the last step always has one. */
   checkpointEvery: number;
+  /** Steps between snapshots of two averages, from which an average of any relative spread can be made afterwards (postHocModel()); 0 for none. The last step has one too. */
+  snapshotEvery: number;
+  /** Of the snapshots: "float16", 4 bytes a parameter and snapshot (3.7 MB at the preset tiny), or "float32", twice that. */
+  snapshotPrecision: string;
   /** Steps between grids of samples; 0 for none. */
   sampleEvery: number;
   /** "float32", or "bf16": factors of matrix products and convolutions in bfloat16, weights and sums in float32. */
@@ -236,6 +240,8 @@ export const TRAIN_OPTIONS: { [Key in keyof TrainConfig]: Option<TrainConfig[Key
   perceptualNetwork: oneOf<string>("efficientnet-lite0", FROZEN_NETWORKS),
   perceptualSize: count(48, "pixels", 16),
   checkpointEvery: count(500, "steps"),
+  snapshotEvery: count(0, "steps", 0),
+  snapshotPrecision: oneOf<string>("float16", ["float16", "float32"]),
   sampleEvery: count(200, "steps", 0),
   precision: oneOf<string>("float32", ["float32", "bf16"]),
   recompute: { default: false, unit: "", expected: "true or false", valid: (given) => typeof given === "boolean" },

@@ -49,6 +49,7 @@ export { collapseAlarms, createProbe, describeAlarm, REGION_COLUMNS, REGION_ROWS
 export { latestCheckpoint, readCheckpointRecord } from "./checkpoint";
 
 export { disposeModel, evaluateModel, loadModel, saveModel, type Model } from "./model";
+export { postHocModel, snapshotSteps, type PostHocModel, type PostHocOptions } from "./snapshots";
 export { decode, sample, SAMPLE_DEFAULTS } from "./sampler";
 
 export * from "./features";

@@ -61,10 +61,26 @@ export const SAVE_MODEL_DEFAULTS: SaveModelOptions = { dtype: "F32" };
  */
 export async function saveModel(file: string, model: Model, options: Partial<SaveModelOptions> = {}): Promise<void> {
   const { dtype } = { ...SAVE_MODEL_DEFAULTS, ...options };
-  const { parameters, ...rest } = model;
+  const { parameters } = model;
   const stored = ({ shape }: tf.Tensor, values: Float32Array): SafetensorsTensor => (dtype === "F16" ? { dtype, shape, data: float16FromFloat32(values) } : { dtype, shape, data: values });
   const tensors = Object.fromEntries(Object.entries(parameters).map(([name, tensor]) => [name, stored(tensor, tensor.dataSync() as Float32Array)]));
-  await writeSafetensors(file, tensors, { kind: KIND, ...Object.fromEntries(Object.entries(rest).map(([key, value]) => [key, JSON.stringify(value)])) });
+  await writeSafetensors(file, tensors, { kind: KIND, ...modelMetadata(model) });
+}
+
+/** All of a model but its weights, as text for a file's metadata; modelOfMetadata() reads it. */
+export function modelMetadata({ network, classNames, encoderFingerprint, minimumTime, provenance }: Omit<Model, "parameters">): Record<string, string> {
+  return Object.fromEntries(Object.entries({ network, classNames, encoderFingerprint, minimumTime, provenance }).map(([key, value]) => [key, JSON.stringify(value)]));
+}
+
+/** What modelMetadata() wrote. */
+export function modelOfMetadata(metadata: Readonly<Record<string, string>>): Omit<Model, "parameters"> {
+  return {
+    network: JSON.parse(metadata.network) as NetworkConfig,
+    classNames: JSON.parse(metadata.classNames) as string[],
+    encoderFingerprint: JSON.parse(metadata.encoderFingerprint) as string,
+    minimumTime: JSON.parse(metadata.minimumTime) as number,
+    provenance: JSON.parse(metadata.provenance) as Record<string, unknown>,
+  };
 }
 
 /**
@@ -75,16 +91,12 @@ export async function saveModel(file: string, model: Model, options: Partial<Sav
 export async function loadModel(file: string): Promise<Model> {
   const { tensors, metadata } = await readSafetensors(file);
   if (metadata.kind !== KIND) throw new Error(`${file} holds no CrossFlow model (its kind is "${metadata.kind ?? "not given"}"): train one with "npx crossflow train"`);
-  const config = JSON.parse(metadata.network) as NetworkConfig;
-  const shapes = parameterShapes(config);
+  const rest = modelOfMetadata(metadata);
+  const shapes = parameterShapes(rest.network);
   assertSameParameters(file, Object.fromEntries(Object.entries(shapes).map(([name, { shape }]) => [name, shape])), Object.fromEntries(Object.entries(tensors).map(([name, { shape }]) => [name, shape])));
   return {
-    network: config,
+    ...rest,
     parameters: Object.fromEntries(Object.keys(shapes).map((name) => [name, tf.tensor(float32Values(tensors[name], name), tensors[name].shape)])),
-    classNames: JSON.parse(metadata.classNames) as string[],
-    encoderFingerprint: JSON.parse(metadata.encoderFingerprint) as string,
-    minimumTime: JSON.parse(metadata.minimumTime) as number,
-    provenance: JSON.parse(metadata.provenance) as Record<string, unknown>,
   };
 }
 

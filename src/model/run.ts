@@ -5,12 +5,14 @@ import { TRAIN_OPTIONS, type TrainConfig } from "./config";
 import { latestCheckpoint, readCheckpointRecord } from "./checkpoint";
 import type { Diagnostics } from "./diagnostics";
 import { describeFileError, projectRoot, writeFileAtomic } from "./files";
+import { removeSnapshotsAfter } from "./snapshots";
 
-/** The folder of a training: config.json, metrics.jsonl, diagnostics.jsonl, checkpoints/, samples/ and, once it is finished, model.safetensors. */
+/** The folder of a training: config.json, metrics.jsonl, diagnostics.jsonl, checkpoints/, samples/, snapshots/ where the configuration wants some, and, once it is finished, model.safetensors. */
 export interface Run {
   folder: string;
   checkpoints: string;
   samples: string;
+  snapshots: string;
   configFile: string;
   metricsFile: string;
   diagnosticsFile: string;
@@ -23,7 +25,7 @@ export type ExistingRun = "resume" | "replace" | "fail";
 /** The paths of a run, whether it exists or not. @param runsFolder `runs` in the project's folder by default */
 export function runPaths(name: string, runsFolder: string = join(projectRoot(), "runs")): Run {
   const folder = join(runsFolder, name);
-  return { folder, checkpoints: join(folder, "checkpoints"), samples: join(folder, "samples"), configFile: join(folder, "config.json"), metricsFile: join(folder, "metrics.jsonl"), diagnosticsFile: join(folder, "diagnostics.jsonl"), modelFile: join(folder, "model.safetensors") };
+  return { folder, checkpoints: join(folder, "checkpoints"), samples: join(folder, "samples"), snapshots: join(folder, "snapshots"), configFile: join(folder, "config.json"), metricsFile: join(folder, "metrics.jsonl"), diagnosticsFile: join(folder, "diagnostics.jsonl"), modelFile: join(folder, "model.safetensors") };
 }
 
 // State of the process, by its nature: two loops of one process must not write the same files. An interrupted notebook cell is let go of while its last step and
@@ -87,6 +89,7 @@ export async function openRun(config: TrainConfig, { run, checkpoint }: FoundRun
     const { step } = readCheckpointRecord(checkpoint);
     await keepMetricsBefore(run.metricsFile, step);
     if (existsSync(run.diagnosticsFile)) await keepMetricsBefore(run.diagnosticsFile, step);
+    await removeSnapshotsAfter(run.snapshots, step);
   }
   else if (holdsResults(run)) {
     await rm(`${run.folder}.previous`, { recursive: true, force: true });

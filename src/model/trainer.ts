@@ -15,15 +15,16 @@ import { LossError, lossNamed, type FeatureLevels } from "./losses";
 import { latentReference } from "./marginal-velocity";
 import { networksOfLosses } from "./metrics/independence";
 import { saveModel, type Model } from "./model";
-import { emaDecayAt, learningRateAt } from "./optimizer";
+import { emaDecayAt, learningRateAt, powerDecayAt, SNAPSHOT_SPREADS } from "./optimizer";
 import { createProgress, type ProgressListener } from "./progress";
 import { randomStream, type RandomStream } from "./random";
 import { loadTrainingResources, trainingResources, type Resources, type TrainingResources } from "./resources";
 import { appendMetrics, findRun, interruptedTrainingEnds, noteTraining, openRun, readDiagnostics, runPaths, type ExistingRun } from "./run";
 import { lossShareAt } from "./schedules";
+import { hasSnapshot, saveSnapshot } from "./snapshots";
 import { adversarialName, createTrainingState, disposeTrainingState, type StreamName, type TrainingState } from "./training-state";
 import { batchesAhead, type BatchesAhead, type Rows, type TrainingRows } from "./training-rows";
-import { SAMPLE_OUTPUTS, trainingStep, type CriticInputs, type StepInputs, type TrainingStep } from "./training-step";
+import { SAMPLE_OUTPUTS, trainingStep, type CriticInputs, type SnapshotInputs, type StepInputs, type TrainingStep } from "./training-step";
 import { sampleTimes } from "./trajectory";
 
 /** What one step of a training tells. */
@@ -69,6 +70,8 @@ export interface TrainOptions {
   existing?: ExistingRun;
   /** Folder of the runs; `runs` in the project's folder by default. */
   runsFolder?: string;
+  /** Hears of the weights after each step, which are the training's own: to be read at once, neither kept nor changed. */
+  onWeights?: (step: number, parameters: Readonly<Record<string, tf.Tensor>>) => void;
   /** Samples of each class in an event's grid. */
   samplesPerClass?: number;
 }
@@ -124,6 +127,12 @@ export async function* train(given: Partial<TrainConfig>, options: TrainOptions 
     } else if (config.initialModel !== "") earlierLossNetworks = await startFromModel(config.initialModel, state);
     const lossNetworks = networksOfLosses(config, earlierLossNetworks);
     await openRun(config, found);
+    const snapshotWhenDue = async (): Promise<void> => {
+      const due = config.snapshotEvery > 0 && state.step > 0 && (state.step === config.steps || state.step % config.snapshotEvery === 0);
+      if (due && !hasSnapshot(run.snapshots, state.step)) await saveSnapshot(run.snapshots, state, averagedModel(config, state, resources, seconds, lossNetworks), config.snapshotPrecision);
+    };
+    // A training that was cut off between its checkpoint and its snapshot.
+    await snapshotWhenDue();
     batches = batchesAhead(order, rows);
     if (config.diagnosticsEvery > 0) observer = { window: createDiagnosticsWindow(config, readDiagnostics(run.diagnosticsFile)), probe: await createProbe(state.network, rows, config.seed) };
     const prepared = new Set<string>();
@@ -153,6 +162,7 @@ export async function* train(given: Partial<TrainConfig>, options: TrainOptions 
       state.step++;
       if (criticLearns) state.criticSteps++;
       betweenSteps = true;
+      options.onWeights?.(state.step, state.variables.parameters);
       observer?.window.observe({
         step: state.step, r: inputs.times.r, t: inputs.times.t, residual: values.residual, gradientNorm: values.gradientNorm,
         norms: { gradient: samples[SAMPLE_OUTPUTS.gradient], residual: samples[SAMPLE_OUTPUTS.residual], derivative: samples[SAMPLE_OUTPUTS.derivative] },
@@ -183,6 +193,7 @@ export async function* train(given: Partial<TrainConfig>, options: TrainOptions 
         await appendMetrics(run.diagnosticsFile, { ...diagnostics });
         event.diagnostics = diagnostics;
       }
+      await snapshotWhenDue();
       if (last || state.step % config.checkpointEvery === 0) event.checkpoint = await save();
       if (last || (config.sampleEvery > 0 && state.step % config.sampleEvery === 0)) {
         event.samples = await sampleGrid(config, state, resources, options.samplesPerClass ?? 4);
@@ -284,6 +295,10 @@ function stepInputs(config: TrainConfig, state: Pick<TrainingState, "step" | "cr
     emaDecay: tf.scalar(emaDecayAt(state.step, config) / rateScale),
     lossShares: tf.tensor1d(active.map((name) => lossShare(config, name, state.step))),
   };
+  if (config.snapshotEvery > 0) {
+    const snapshotInputs: SnapshotInputs = { snapshotDecays: tf.tensor1d(SNAPSHOT_SPREADS.map((spread) => powerDecayAt(state.step, spread) / rateScale)) };
+    Object.assign(tensors, snapshotInputs);
+  }
   if (criticLearns) {
     const criticInputs: CriticInputs = {
       ...drawAugmentation(augmentationsOf(config.criticAugmentation)!, streams.critic, batchSize, imageSize),

@@ -3,6 +3,7 @@ import { criticShapes, type CriticConfig } from "./critic";
 import { featureCriticShapes, featureLevels, type FeatureCriticConfig } from "./critic-features";
 import { tf } from "./engine/tf";
 import type { FeatureNetwork } from "./features/feature-network";
+import { SNAPSHOT_SPREADS } from "./optimizer/post-hoc";
 import { initializeParameters, parameterShapes, type NetworkConfig } from "./network";
 import { randomStream, type RandomStream } from "./random";
 
@@ -11,6 +12,9 @@ type Variables = Record<string, tf.Variable>;
 /** The streams from which a training draws, besides the order of its data; each has its own position in a checkpoint. */
 export const STREAM_NAMES = ["noise", "times", "critic"] as const;
 export type StreamName = (typeof STREAM_NAMES)[number];
+
+/** The group of variables that holds the average of a relative spread for the snapshots. */
+export const snapshotGroup = (spread: number): string => `average-${spread}`;
 
 /** Everything that changes while training: weights, averages, optimiser state, random streams, the step count. */
 export interface TrainingState {
@@ -22,7 +26,7 @@ export interface TrainingState {
   /** Of a critic that learns from pixels, and of one on frozen features: a training has one or the other, or none. */
   critic?: CriticConfig;
   featureCritic?: FeatureCriticConfig;
-  /** Groups of variables by name: parameters, average, first, second, and critic, criticFirst, criticSecond where there is a critic. */
+  /** Groups of variables by name: parameters, average, first, second, those of the snapshots where the configuration wants some, and critic, criticFirst, criticSecond where there is a critic. */
   variables: Record<string, Variables>;
   streams: Record<StreamName, RandomStream>;
 }
@@ -48,13 +52,16 @@ export function createTrainingState(config: TrainConfig, network: NetworkConfig,
   const zerosLike = (variables: Variables, keep: (name: string) => boolean = () => true): Variables =>
     Object.fromEntries(Object.entries(variables).filter(([name]) => keep(name)).map(([name, variable]) => [name, tf.tidy(() => tf.variable(tf.zerosLike(variable), false))]));
   const parameters = initializeParameters(parameterShapes(network), randomStream(config.seed, "weights"));
-  const average = Object.fromEntries(Object.entries(parameters).map(([name, variable]) => [name, tf.tidy(() => tf.variable(tf.add(variable, 0), false))]));
+  const copyOf = (variables: Variables): Variables => Object.fromEntries(Object.entries(variables).map(([name, variable]) => [name, tf.tidy(() => tf.variable(tf.add(variable, 0), false))]));
   const usesAdam = (name: string): boolean => config.optimizer === "adamw" || !takesMuon(name, parameters[name].shape);
   const state: TrainingState = {
     step: 0,
     criticSteps: 0,
     network,
-    variables: { parameters, average, first: zerosLike(parameters), second: zerosLike(parameters, usesAdam) },
+    variables: {
+      parameters, average: copyOf(parameters), first: zerosLike(parameters), second: zerosLike(parameters, usesAdam),
+      ...(config.snapshotEvery > 0 && Object.fromEntries(SNAPSHOT_SPREADS.map((spread) => [snapshotGroup(spread), copyOf(parameters)]))),
+    },
     streams: Object.fromEntries(STREAM_NAMES.map((name) => [name, randomStream(config.seed, name)])) as Record<StreamName, RandomStream>,
   };
   if (adversarialName(config)) {

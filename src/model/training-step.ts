@@ -13,8 +13,8 @@ import { marginalVelocity, type LatentReference } from "./marginal-velocity";
 import { adversarialVariant, criticLossOfScores, criticPictures, gradientPenalty, type CriticPictures } from "./losses/adversarial";
 import { network } from "./network";
 import { objectiveTerms, type Batch, type ImageField } from "./objective";
-import { adamW, clipByGlobalNorm, muonTogether, updateEma, type MuonUpdate } from "./optimizer";
-import { adversarialName, takesMuon, type TrainingState } from "./training-state";
+import { adamW, clipByGlobalNorm, muonTogether, SNAPSHOT_SPREADS, updateEma, type MuonUpdate } from "./optimizer";
+import { adversarialName, snapshotGroup, takesMuon, type TrainingState } from "./training-state";
 import { latentAt, perSample } from "./trajectory";
 
 /** What one step is given anew: the batch, its noise and times, rates and counts. */
@@ -36,6 +36,12 @@ export interface CriticInputs extends AugmentationDraws {
   penaltyNoise: tf.Tensor4D;
   criticLearningRate: tf.Scalar;
   criticStepCount: tf.Scalar;
+}
+
+/** What the averages of the snapshots need besides, where the configuration wants snapshots. */
+export interface SnapshotInputs {
+  /** Share of each average that stays, in the order of SNAPSHOT_SPREADS. */
+  snapshotDecays: tf.Tensor1D;
 }
 
 /** What a step reads and never changes. */
@@ -85,6 +91,7 @@ function stepOnce(config: TrainConfig, state: TrainingState, frozen: FrozenParts
   const clipped = clipByGlobalNorm(gradients, config.clipNorm);
   updateNetwork(config, state, clipped.gradients, inputs);
   updateEma(state.variables.average, parameters, inputs.emaDecay);
+  if (config.snapshotEvery > 0) SNAPSHOT_SPREADS.forEach((spread, index) => updateEma(state.variables[snapshotGroup(spread)], parameters, tf.slice((inputs as unknown as SnapshotInputs).snapshotDecays, index, 1).reshape([])));
   const outputs: Record<string, tf.Tensor> = Object.fromEntries(Object.entries(metrics).map(([name, values]) => [name, values[0].rank > 0 ? tf.concat(values, 0) : tf.div(tf.addN(values), values.length)]));
   outputs.gradientNorm = clipped.norm;
   if (statics.critic === true) Object.assign(outputs, withPrecision(config.precision as Precision, () => criticPart.update(pictures)));

@@ -23,7 +23,7 @@ const constant: Decay = (step, { emaDecay }) => Math.min(emaDecay, (1 + step) / 
 const halfLife: Decay = (step, { emaHalfLife, emaRampShare }) => 0.5 ** (1 / Math.min(emaHalfLife, emaRampShare * (1 + step)));
 
 /** (1 - 1 / (1 + step))^(gamma + 1): weights count by the power gamma of their step, whatever the training's length (Karras et al., 2024, arXiv 2312.02696). */
-const power: Decay = (step, { emaRelativeSpread }) => (1 - 1 / (1 + step)) ** (powerOfSpread(emaRelativeSpread) + 1);
+const power: Decay = (step, { emaRelativeSpread }) => powerDecayAt(step, emaRelativeSpread);
 
 /** The averages by name. */
 export const AVERAGE_KINDS = { constant, "half-life": halfLife, power } as const satisfies Record<string, Decay>;
@@ -50,6 +50,16 @@ export function powerOfSpread(spread: number): number {
     else high = middle;
   }
   return (low + high) / 2;
+}
+
+/**
+ * The share of an average by a power profile that stays at a step, (1 - 1 / (1 + step))^(gamma + 1). After n steps the weights of step i, from 1, count
+ * (i^(gamma + 1) - (i - 1)^(gamma + 1)) / n^(gamma + 1): the profile's integral over that step.
+ * @param step 0 at the first update, of which the average keeps nothing older
+ * @param spread of the profile, above 0 and at most LARGEST_SPREAD
+ */
+export function powerDecayAt(step: number, spread: number): number {
+  return (1 - 1 / (1 + step)) ** (powerOfSpread(spread) + 1);
 }
 
 /**

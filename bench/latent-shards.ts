@@ -1,9 +1,10 @@
 /**
  * What encoding a set of images costs: avatars of 256 x 256 pixels in tar files go through a Stable Diffusion autoencoder with random weights.
  * node dist/bench/latent-shards.js [images] [width divisor] [workers] [images at once] [folder]
- * With a folder everything is kept, and the same command goes on after Ctrl-C where it stopped.
+ * Each image is encoded as it is and mirrored, and kept beside its latents, so that a training can take the folder's latents/ as its dataPath.
+ * With a folder everything is kept, and the same command goes on after Ctrl-C where it stopped; costs.jsonl in it has a line a call.
  */
-import { createWriteStream, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from "node:fs";
+import { appendFileSync, createWriteStream, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
@@ -33,7 +34,7 @@ async function main(count: number, divisor: number, workers: number, batchSize: 
       const scale = shape.length === 1 ? 1 : Math.sqrt(2 / (size / shape[shape.length - 1]));
       return [name, { dtype: "F32", shape: [...shape], data: stream.normal(size).map((value) => (name.endsWith("bias") ? 0 : shape.length === 1 ? 1 : value * scale)) }];
     });
-    const weights = join(folder, "weights.safetensors");
+    const weights = join(folder, `weights-${divisor}.safetensors`);
     if (!existsSync(weights)) await writeSafetensors(weights, Object.fromEntries(shapes));
 
     const source = join(folder, "tars");
@@ -60,12 +61,30 @@ async function main(count: number, divisor: number, workers: number, batchSize: 
       source,
       join(folder, "latents"),
       { kind: "autoencoder", config, path: weights, imageSize: IMAGE_SIZE, mean, standardDeviation: mean.map(() => 1) },
-      { workers, batchSize, signal, onProgress: (event) => performance.now() - last > 20_000 && ((last = performance.now()), console.error(formatProgress(event))) },
+      { workers, batchSize, keepImages: true, signal, onProgress: (event) => performance.now() - last > 20_000 && ((last = performance.now()), console.error(formatProgress(event))) },
     );
     // With flips each image is encoded twice.
     const flops = 2 * autoencoderFlops(config, IMAGE_SIZE).encode;
-    const secondsPerImage = result.seconds / result.encoded;
-    console.log(JSON.stringify({ images: result.images, shards: result.shards.length, encodedNow: result.encoded, imagesPerSecond: result.imagesPerSecond, divisor, workers, seconds: result.seconds, secondsPerImage, flopsPerImage: flops, flopsPerSecond: flops / secondsPerImage, imagenetFlopsAtFullWidth: IMAGENET * 2 * autoencoderFlops(SD_VAE, IMAGE_SIZE).encode }, null, 2));
+    const encoded = Math.max(1, result.encoded);
+    const { decode, encode, write } = result.processorSeconds;
+    const bytesOfShards = result.shards.reduce((sum, { file }) => sum + statSync(join(folder, "latents", file)).size, 0);
+    const report = {
+      images: result.images,
+      shards: result.shards.length,
+      encodedNow: result.encoded,
+      divisor,
+      workers,
+      seconds: result.seconds,
+      imagesPerSecond: result.imagesPerSecond,
+      processorSecondsPerImage: { all: (decode + encode + write) / encoded, decode: decode / encoded, encode: encode / encoded, write: write / encoded },
+      flopsPerImage: flops,
+      flopsPerProcessorSecond: (flops * encoded) / encode,
+      bytesPerImage: bytesOfShards / result.images,
+      imagenetBytes: (IMAGENET * bytesOfShards) / result.images,
+      imagenetFlopsAtFullWidth: IMAGENET * 2 * autoencoderFlops(SD_VAE, IMAGE_SIZE).encode,
+    };
+    if (kept !== undefined) appendFileSync(join(folder, "costs.jsonl"), `${JSON.stringify(report)}\n`);
+    console.log(JSON.stringify(report, null, 2));
   } finally {
     if (kept === undefined) rmSync(folder, { recursive: true, force: true });
   }

@@ -120,6 +120,7 @@ describe("a malformed file is refused", () => {
     ["empty", new Uint8Array(0), /0 bytes, expected at least 8/],
     ["shorter than its header says", fileOf("{}").subarray(0, 9), /claims 2 bytes, but only 1 follow/],
     ["header over 100 MB", new Uint8Array([0, 0, 0, 0, 1, 0, 0, 0]), /claims 4294967296 bytes, the format allows 100000000/],
+    ["a web page", new TextEncoder().encode("<!DOCTYPE html><html></html>"), /begins with the text "<!DOCTYP", as a web page or a Git LFS pointer/],
     ["no JSON", fileOf("hello"), /isn't valid JSON/],
     ["no UTF-8", fileOf('{"a').fill(0xff, 9), /isn't valid JSON in UTF-8/],
     ["a list", fileOf([]), /must be a JSON object/],

@@ -1,7 +1,7 @@
 import { Command } from "commander";
 import { formatProgress } from "../model/progress";
 import { createReporter } from "../setup/report";
-import type { AutoencoderName, EncoderChoice } from "../model/encoder";
+import type { AutoencoderName, EncoderChoice, EncodingCost } from "../model/encoder";
 import { wholeNumber } from "./sample";
 import { CommandError, EXIT, addExamples, addJsonOption, formatTable, interruptSignal } from "./output";
 
@@ -110,6 +110,7 @@ async function encodeImages(flags: EncodeFlags, images: string): Promise<void> {
           ["folder", out],
           ["encoder", `${name}, fingerprint ${result.encoder}`],
           ["now encoded", `${result.encoded} images in ${result.seconds.toFixed(1)} s, ${result.imagesPerSecond.toFixed(2)} images/s`],
+          ...(result.encoded > 0 ? [["processor time", encodingCost(result.processorSeconds, result.encoded)]] : []),
           ["skipped", String(result.shards.reduce((sum, { skipped }) => sum + skipped, 0))],
         ]),
       );
@@ -117,4 +118,11 @@ async function encodeImages(flags: EncodeFlags, images: string): Promise<void> {
     if (!signal.aborted) throw error;
     throw new CommandError("Interrupted. Finished files are kept: the same command goes on from there.", EXIT.interrupted, { cause: error });
   }
+}
+
+/** "0.42 s an image: 97.1 % network, 2.0 % reading and decoding, 0.9 % writing" */
+function encodingCost({ decode, encode: network, write }: EncodingCost, images: number): string {
+  const all = decode + network + write;
+  const share = (part: number): string => `${((100 * part) / Math.max(1e-9, all)).toFixed(1)} %`;
+  return `${(all / images).toPrecision(3)} s an image: ${share(network)} network, ${share(decode)} reading and decoding, ${share(write)} writing`;
 }

@@ -1,7 +1,9 @@
 import { existsSync } from "node:fs";
+import { resolve } from "node:path";
 import { Command } from "commander";
-import type { Misfit } from "../model/weights/name-map";
+import type { Dialect, Misfit } from "../model/weights/name-map";
 import type { PretrainedNetwork } from "../model/weights/networks";
+import type { WeightsFile } from "../model/weights/weights-file";
 import { CommandError, EXIT, addExamples, addJsonOption, formatTable } from "./output";
 
 interface WeightsFlags {
@@ -25,13 +27,16 @@ export function weightsCommand(): Command {
 }
 
 async function listNetworks(flags: WeightsFlags): Promise<void> {
-  const { PRETRAINED_NETWORKS, parameterBytes } = await import("../model/weights/networks.js");
-  const { weightsPath } = await import("../model/weights/published.js");
-  const networks = PRETRAINED_NETWORKS.map(({ name, use, published, wanted }) => ({
-    name,
-    use,
-    parameterBytes: parameterBytes(wanted()),
-    files: published.map((file) => ({ file: file.file, publishedAs: file.publishedAs, license: file.license, obtainedBy: file.obtainedBy, path: weightsPath(file), present: existsSync(weightsPath(file)) })),
+  const { PRETRAINED_NETWORKS, parameterBytes, wantedFiles } = await import("../model/weights/networks.js");
+  const { shownMegabytes, weightsPath } = await import("../model/weights/published.js");
+  const networks = PRETRAINED_NETWORKS.map((network) => ({
+    name: network.name,
+    use: network.use,
+    parameterBytes: parameterBytes(network.wanted()),
+    files: wantedFiles(network).map(({ file, role }) => {
+      const { file: fileName, publishedAs, license, megabytes, obtainedBy } = file;
+      return { file: fileName, role, publishedAs, license, megabytes, obtainedBy, path: weightsPath(file), present: existsSync(weightsPath(file)) };
+    }),
   }));
   if (flags.json) {
     console.log(JSON.stringify({ ok: true, networks }, null, 2));
@@ -39,8 +44,8 @@ async function listNetworks(flags: WeightsFlags): Promise<void> {
   }
   const rows = networks.flatMap(({ name, use, parameterBytes: bytes, files }) => [
     [`${name}: ${use}; ${formatMegabytes(bytes)} of parameters as float32`],
-    ...files.map(({ file, publishedAs, license, obtainedBy, path, present }) => [
-      `  ${file}\n    from ${publishedAs}\n    licence: ${license}\n    ${present ? "is at" : obtainedBy === "setup" ? "fetched by: npx crossflow setup; belongs at" : "download it to"} ${path}`,
+    ...files.map(({ file, role, publishedAs, license, megabytes, obtainedBy, path, present }) => [
+      `  ${role === "wanted" ? "" : `${role} `}${file}${megabytes === undefined ? "" : `, ${shownMegabytes(megabytes)}`}\n    from ${publishedAs}\n    licence: ${license}\n    ${present ? "is at" : obtainedBy === "setup" ? "fetched by: npx crossflow setup; belongs at" : "download it to"} ${path}`,
     ]),
     [""],
   ]);
@@ -60,6 +65,8 @@ async function checkFile(path: string, flags: WeightsFlags): Promise<void> {
       const nearest = results.reduce((best, result) => (faults(result.misfit) < faults(best.misfit) ? result : best));
       throw new CommandError(`${path} (${tensors} tensors) holds no network's weights as they are wanted. Nearest is ${nearest.network} (as ${nearest.dialect.name} names it): ${describeMisfit(nearest.misfit)}.`);
     }
+    const broken = await notFinite(file, fitting[0]);
+    if (broken.length > 0) throw new CommandError(`${path} has the names and shapes of ${fitting[0].network}, but ${broken.length} of its tensors hold values that are not finite (${broken.slice(0, 6).join(", ")}): it is damaged, or its training had failed. Fetch it again.`);
     const digest = await file.digest();
     const found = fitting.map(({ network, dialect }) => ({ network, dialect: dialect.name }));
     if (flags.json) console.log(JSON.stringify({ ok: true, file: path, tensors, digest, fits: found }, null, 2));
@@ -82,6 +89,7 @@ async function convertFile(path: string, flags: WeightsFlags): Promise<void> {
   const chosen = fitting[0] ?? (flags.network === undefined ? undefined : candidates[0]);
   if (!chosen) throw new CommandError(`${path} holds no network's weights as they are wanted. What is wrong says: npx crossflow weights check ${path}`);
   const target = flags.out ?? `${path.replace(/(\.safetensors)?\.[^.]+$/, "")}.crossflow.safetensors`;
+  if (resolve(target) === resolve(path)) throw new CommandError(`${target} is the published file itself, which would be lost. Give another name: --out FILE`, EXIT.usage);
   await startEngine();
   const { tensors, bytes, dialect } = await convertWeights(chosen.wanted(), path, target);
   const result = { file: target, network: chosen.name, dialect, tensors, bytes };
@@ -96,6 +104,15 @@ async function networksNamed(name: string | undefined): Promise<readonly Pretrai
   const chosen = name === undefined ? PRETRAINED_NETWORKS : PRETRAINED_NETWORKS.filter((network) => network.name === name);
   if (chosen.length === 0) throw new CommandError(unknownNameMessage("network", name ?? "", PRETRAINED_NETWORKS.map((network) => network.name)), EXIT.usage);
   return chosen;
+}
+
+/** Names of the tensors in which a network would find NaN or infinity. */
+async function notFinite(file: WeightsFile, { dialect, prefix }: { dialect: Dialect; prefix: string }): Promise<string[]> {
+  const { sourcesOf } = await import("../model/weights/name-map.js");
+  const names = Object.values(dialect.parameters).flatMap((parameter) => sourcesOf(parameter).map((source) => prefix + source));
+  const broken: string[] = [];
+  for (const name of names) if (!(await file.read(name)).every(Number.isFinite)) broken.push(name);
+  return broken;
 }
 
 function faults({ missing, spare, misshaped }: Misfit): number {

@@ -108,6 +108,8 @@ export function headerLength(start: Uint8Array, fileBytes: number, source: strin
   }
   const length = new DataView(start.buffer, start.byteOffset, LENGTH_BYTES).getBigUint64(0, true);
   if (length > BigInt(MAX_HEADER_BYTES)) {
+    const text = new TextDecoder("latin1").decode(start.subarray(0, LENGTH_BYTES));
+    if (/^[\x20-\x7e\s]+$/.test(text)) throw malformed(source, `it begins with the text ${JSON.stringify(text)}, as a web page or a Git LFS pointer saved in its place does; download the file itself`);
     throw malformed(source, `its header claims ${length} bytes, the format allows ${MAX_HEADER_BYTES}: probably no safetensors file`);
   }
   if (Number(length) > fileBytes - LENGTH_BYTES) {

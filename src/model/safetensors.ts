@@ -33,11 +33,6 @@ export interface OpenSafetensors {
   files: readonly string[];
   /** Reads one tensor into memory of its own. @throws Error naming the file and the nearest names, if it isn't there */
   read(name: string): Promise<SafetensorsTensor>;
-  /**
-   * Reads neighbouring rows of one tensor, along its first axis; nothing else of it is touched.
-   * @throws Error naming the file and the rows, where the tensor has no such ones
-   */
-  readRows(name: string, first: number, count: number): Promise<SafetensorsTensor>;
   close(): Promise<void>;
 }
 
@@ -46,15 +41,19 @@ const MAX_INDEX_BYTES = 100_000_000;
 
 /**
  * Opens a safetensors file for reading its tensors on demand: only the header is in memory until a tensor is asked for, and reading one costs one
- * positional read of its bytes alone. (Node has no memory mapping; this has its use without its hazard, a crash when the file is cut short.)
+ * positional read of its bytes alone. Mapping the file into memory in its place was measured and brings nothing (docs/log.md), and a mapped file that
+ * somebody cuts short kills the process.
  *
+ * @returns the file, its size and where its byte part begins
  * @throws Error naming the file and what is wrong with it
  */
-export async function openSafetensors(path: string): Promise<OpenSafetensors> {
+export async function openSafetensors(path: string): Promise<OpenSafetensors & { bytes: number; dataStart: number }> {
   const file = await openFile(path);
   try {
     const { tensors, metadata, dataStart } = await readHeader(file, path);
     return {
+      bytes: (await file.stat()).size,
+      dataStart,
       tensors,
       metadata,
       files: [path],
@@ -62,14 +61,6 @@ export async function openSafetensors(path: string): Promise<OpenSafetensors> {
         if (!Object.hasOwn(tensors, name)) throw missingTensor(path, name, Object.keys(tensors));
         const [begin, end] = tensors[name].dataOffsets;
         return tensorFromBytes(tensors[name], (await readBytes(file, dataStart + begin, end - begin, path)).buffer);
-      },
-      async readRows(name, first, count) {
-        if (!Object.hasOwn(tensors, name)) throw missingTensor(path, name, Object.keys(tensors));
-        const { dtype, shape, dataOffsets } = tensors[name];
-        const [rows = 0, ...row] = shape;
-        if (!Number.isInteger(first) || !Number.isInteger(count) || first < 0 || count < 0 || first + count > rows) throw new Error(`${path}: ${JSON.stringify(name)} has ${rows} rows, not ${first} to ${first + count - 1}.`);
-        const bytes = rows === 0 ? 0 : (dataOffsets[1] - dataOffsets[0]) / rows;
-        return tensorFromBytes({ dtype, shape: [count, ...row], dataOffsets }, (await readBytes(file, dataStart + dataOffsets[0] + first * bytes, count * bytes, path)).buffer);
       },
       close: () => file.close(),
     };
@@ -110,11 +101,6 @@ export async function openShardedSafetensors(path: string): Promise<OpenSafetens
         const shard = shardOf.get(name);
         if (shard === undefined) throw missingTensor(path, name, [...shardOf.keys()]);
         return shards.get(shard)!.read(name);
-      },
-      async readRows(name, first, count) {
-        const shard = shardOf.get(name);
-        if (shard === undefined) throw missingTensor(path, name, [...shardOf.keys()]);
-        return shards.get(shard)!.readRows(name, first, count);
       },
       close,
     };

@@ -58,9 +58,9 @@ test("an image folder becomes shards with flips by two processes; a second call 
   assert.deepEqual([first.images, first.encoded, first.latentShape, first.classes], [7, 8, [8, 8, 2], ["cat", "dog"]]);
   assert.deepEqual(first.shards, [{ file: "latents-00000.safetensors", images: 4, skipped: 0 }, { file: "latents-00001.safetensors", images: 3, skipped: 1 }]);
   assert.ok(seen.some((label) => /encoding images \([\d.]+ images\/s\)/.test(label)));
-  const { encoded, seconds, imagesPerSecond, ...index } = first;
+  const { encoded, seconds, imagesPerSecond, processorSeconds, ...index } = first;
   assert.deepEqual(await readShardIndex(out), index);
-  assert.ok(encoded > 0 && seconds > 0 && imagesPerSecond > 0);
+  assert.ok(encoded > 0 && seconds > 0 && imagesPerSecond > 0 && Object.values(processorSeconds).every((spent) => spent > 0));
 
   // The shards hold what the encoder gives for the same pixels in this process.
   const { parameters } = await loadWeights(autoencoderWeights(CONFIG), seededFile(autoencoderWeights(CONFIG)));
@@ -83,6 +83,7 @@ test("an image folder becomes shards with flips by two processes; a second call 
   readdirSync(out).forEach((name) => utimesSync(join(out, name), 1, 1));
   const second = await encodeToShards(images, out, choice, options);
   assert.deepEqual([second.encoded, second.images, times()], [0, 7, [1000, 1000]]);
+  assert.deepEqual(second.processorSeconds, { decode: 0, encode: 0, write: 0 });
   rmSync(join(out, "latents-00000.safetensors"));
   const third = await encodeToShards(images, out, choice, options);
   assert.deepEqual([third.encoded, third.images, third.shards], [4, 7, first.shards]);

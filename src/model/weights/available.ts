@@ -1,17 +1,18 @@
 import fs from "node:fs";
 import { shownPath } from "../files";
 import { unknownNameMessage } from "../nearest-name";
-import { parameterBytes, PRETRAINED_NETWORKS, type PretrainedNetwork } from "./networks";
-import { weightsPath } from "./published";
+import { parameterBytes, PRETRAINED_NETWORKS, wantedFiles, type PretrainedNetwork } from "./networks";
+import { shownMegabytes, weightsPath, type PublishedWeights } from "./published";
 
 /** A published file of a pretrained network, and whether it is on this machine: a row of a table. */
 export interface WeightsFileRow extends Record<string, string> {
   network: string;
   "used for": string;
+  /** Its name; "or" before one that serves in place of the one before, "and" before one that is wanted besides. */
   file: string;
   "published at": string;
   licence: string;
-  /** Of the parameters as float32. */
+  /** Of the file, or where that is not known, of the parameters as float32. */
   size: string;
   "put it at": string;
   here: string;
@@ -19,28 +20,31 @@ export interface WeightsFileRow extends Record<string, string> {
 
 const MEGABYTE = 1e6;
 
-/** Whether a file of the network's weights is on this machine. @throws RangeError for an unknown name */
+const isHere = (file: PublishedWeights): boolean => fs.existsSync(weightsPath(file));
+
+/** Whether all that the network's weights take is on this machine. @throws RangeError for an unknown name */
 export function hasWeights(name: string): boolean {
-  return networkNamed(name).published.some((file) => fs.existsSync(weightsPath(file)));
+  const { published, alongside = [] } = networkNamed(name);
+  return published.some(isHere) && alongside.every(isHere);
 }
 
 /**
  * Which files pretrained networks want, where they are published and where they belong, as rows of a table.
- * @param names of networks; all by default. A network with several files takes any of them
+ * @param names of networks; all by default
  * @throws RangeError for an unknown name, with the near ones
  */
 export function weightsFiles(...names: string[]): WeightsFileRow[] {
   const networks = names.length === 0 ? PRETRAINED_NETWORKS : names.map(networkNamed);
-  return networks.flatMap(({ name, use, published, wanted }) =>
-    published.map((file) => ({
-      network: name,
-      "used for": use,
-      file: file.file,
+  return networks.flatMap((network) =>
+    wantedFiles(network).map(({ file, role }) => ({
+      network: network.name,
+      "used for": network.use,
+      file: role === "wanted" ? file.file : `${role} ${file.file}`,
       "published at": file.publishedAs,
       licence: file.license,
-      size: `${(parameterBytes(wanted()) / MEGABYTE).toPrecision(3)} MB`,
+      size: file.megabytes !== undefined ? shownMegabytes(file.megabytes) : role === "and" ? "small" : `${shownMegabytes(parameterBytes(network.wanted()) / MEGABYTE)} of parameters`,
       "put it at": file.obtainedBy === "setup" ? "fetched by set-up" : shownPath(weightsPath(file)),
-      here: fs.existsSync(weightsPath(file)) ? "yes" : "no",
+      here: isHere(file) ? "yes" : "no",
     })),
   );
 }

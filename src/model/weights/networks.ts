@@ -1,5 +1,5 @@
 import { autoencoderWeights } from "../encoder/autoencoder-plan";
-import { AUTOENCODERS, type AutoencoderName } from "../encoder/autoencoder";
+import { AUTOENCODERS, VA_VAE_STATISTICS, type AutoencoderName } from "../encoder/autoencoder";
 import { DINO_PUBLISHED, DINO_VARIANTS, dinoWeights, type DinoVariant } from "../features/dino";
 import { EFFICIENTNET_LITE_WEIGHTS, efficientNetLiteWeights } from "../features/efficientnet-lite";
 import { INCEPTION_PUBLISHED, inceptionWeights } from "../features/inception";
@@ -12,7 +12,10 @@ export interface PretrainedNetwork {
   name: string;
   /** What it is used for here. */
   use: string;
+  /** Any of these files serves. */
   published: readonly PublishedWeights[];
+  /** Files that are wanted besides. */
+  alongside?: readonly PublishedWeights[];
   /** Its parameters and their published names. */
   wanted: () => WantedWeights;
 }
@@ -24,7 +27,7 @@ const dinoNetwork = (name: DinoVariant, use: string): PretrainedNetwork => ({ na
 export const PRETRAINED_NETWORKS: readonly PretrainedNetwork[] = [
   autoencoder("sd-vae", "encoder f8, 4 channels; its decoder finetuned for squared error"),
   autoencoder("sd-vae-ema", "the same encoder; the first finetuned decoder"),
-  autoencoder("va-vae", "encoder f16, 32 channels"),
+  { ...autoencoder("va-vae", "encoder f16, 32 channels"), alongside: [VA_VAE_STATISTICS] },
   { name: "efficientnet-lite0", use: "perceptual loss, critic", published: [EFFICIENTNET_LITE_WEIGHTS.lite0], wanted: () => efficientNetLiteWeights("lite0") },
   { name: "efficientnet-lite2", use: "metrics", published: [EFFICIENTNET_LITE_WEIGHTS.lite2], wanted: () => efficientNetLiteWeights("lite2") },
   { name: "inception-fid", use: "FID, KID, Inception score", published: INCEPTION_PUBLISHED, wanted: inceptionWeights },
@@ -35,6 +38,17 @@ export const PRETRAINED_NETWORKS: readonly PretrainedNetwork[] = [
   dinoNetwork("dinov3-s", "perceptual loss, critic, metrics"),
   dinoNetwork("dinov3-b", "perceptual loss (the paper's), critic, metrics"),
 ];
+
+/** A file that a network wants, in words: alone, the first or another of those of which any serves, or beside them. */
+export interface WantedFile {
+  file: PublishedWeights;
+  role: "wanted" | "or" | "and";
+}
+
+/** All files of a network, in the order in which they are listed. */
+export function wantedFiles({ published, alongside = [] }: PretrainedNetwork): WantedFile[] {
+  return [...published.map((file, index): WantedFile => ({ file, role: index === 0 ? "wanted" : "or" })), ...alongside.map((file): WantedFile => ({ file, role: "and" }))];
+}
 
 /** Bytes of a network's parameters as float32; a published file may hold more, or half precision. */
 export function parameterBytes(wanted: WantedWeights): number {

@@ -45,6 +45,7 @@ function fromSafetensors(path: string, file: OpenSafetensors): WeightsFile {
 
 function fromPytorch(path: string): WeightsFile {
   if (!fs.existsSync(path)) throw new Error(`There is no file ${path}.`);
+  if (!fs.statSync(path).isFile()) throw new Error(`${path} isn't a file, expected a PyTorch checkpoint.`);
   const tensors = readPytorchCheckpoint(path);
   return {
     path,

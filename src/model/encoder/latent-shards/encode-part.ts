@@ -17,6 +17,22 @@ export interface ShardOptions {
 
 export const SHARD_DEFAULTS: ShardOptions = { batchSize: 8, flips: true, keepImages: false };
 
+/** Where the processor time of an encoding process goes, seconds of all its threads. */
+export interface EncodingCost {
+  /** Reading and decoding images. */
+  decode: number;
+  /** From pixels to latents. */
+  encode: number;
+  /** Putting the shard together and writing it. */
+  write: number;
+}
+
+/** What became of a part's images. */
+export interface PartResult {
+  images: number;
+  skipped: number;
+}
+
 /** What a shard's metadata calls its format. */
 export const SHARD_FORMAT = "crossflow latents 1";
 
@@ -43,7 +59,7 @@ export function shardMetadata(part: SourcePart, encoder: Pick<Encoder, "fingerpr
 }
 
 /** Images of a shard that is there and was made of the same images in the same way; undefined otherwise. */
-export async function finishedShard(file: string, wanted: Record<string, string>): Promise<{ images: number; skipped: number } | undefined> {
+export async function finishedShard(file: string, wanted: Record<string, string>): Promise<PartResult | undefined> {
   if (!existsSync(file)) return undefined;
   const header = await readSafetensorsHeader(file).catch(() => undefined);
   if (!header || Object.entries(wanted).some(([key, value]) => header.metadata[key] !== value)) return undefined;
@@ -53,9 +69,9 @@ export async function finishedShard(file: string, wanted: Record<string, string>
 /**
  * Encodes the images of a part and writes them as one shard, atomically. Images that can't be read are left out and listed in the shard.
  * @param onImages called with the number of images after each batch
- * @returns images and skipped ones
+ * @returns images and skipped ones, and what they cost
  */
-export async function encodePart(encoder: Encoder, part: SourcePart, file: string, options: ShardOptions, onImages: (count: number) => void = () => undefined): Promise<{ images: number; skipped: number }> {
+export async function encodePart(encoder: Encoder, part: SourcePart, file: string, options: ShardOptions, onImages: (count: number) => void = () => undefined): Promise<PartResult & { cost: EncodingCost }> {
   const { latentSize, latentChannels, imageSize } = encoder;
   const latents: Float32Array[] = [];
   const flipped: Float32Array[] = [];
@@ -63,6 +79,14 @@ export async function encodePart(encoder: Encoder, part: SourcePart, file: strin
   const labels: number[] = [];
   const keys: string[] = [];
   const skipped: LatentShard["skipped"] = [];
+  const cost: EncodingCost = { decode: 0, encode: 0, write: 0 };
+  // One thing after another: what the process used since the last look was used by the step that has just ended.
+  let before = process.cpuUsage();
+  const charge = (step: keyof EncodingCost): void => {
+    const { user, system } = process.cpuUsage(before);
+    cost[step] += (user + system) / 1e6;
+    before = process.cpuUsage();
+  };
   for await (const batch of batches(readImages(part), options.batchSize)) {
     const decoded = await Promise.all(
       batch.map(async ({ key, label, file: bytes }) => {
@@ -75,6 +99,7 @@ export async function encodePart(encoder: Encoder, part: SourcePart, file: strin
       }),
     );
     const good = decoded.filter((image) => image !== undefined);
+    charge("decode");
     if (good.length > 0) {
       const pixels = new Uint8Array(good.length * imageSize * imageSize * 3);
       good.forEach((image, i) => pixels.set(image.pixels, i * imageSize * imageSize * 3));
@@ -89,6 +114,7 @@ export async function encodePart(encoder: Encoder, part: SourcePart, file: strin
       labels.push(...good.map(({ label }) => label));
       keys.push(...good.map(({ key }) => key));
     }
+    charge("encode");
     onImages(batch.length);
   }
   const shape = [labels.length, latentSize, latentSize, latentChannels];
@@ -99,7 +125,8 @@ export async function encodePart(encoder: Encoder, part: SourcePart, file: strin
   if (options.flips) tensors.flipped = { dtype: "F32", shape, data: joined(flipped, Float32Array) };
   if (options.keepImages) tensors.images = { dtype: "U8", shape: [labels.length, imageSize, imageSize, 3], data: joined(images, Uint8Array) };
   await writeSafetensors(file, tensors, { ...shardMetadata(part, encoder, options), keys: JSON.stringify(keys), skipped: JSON.stringify(skipped) });
-  return { images: labels.length, skipped: skipped.length };
+  charge("write");
+  return { images: labels.length, skipped: skipped.length, cost };
 }
 
 /** Reads what encodePart() wrote. @throws Error naming the file if it holds something else */

@@ -6,12 +6,12 @@ import { join } from "node:path";
 import { writeFileAtomic } from "../../files";
 import { interruptSignal } from "../../interrupt";
 import { createProgress, type LongRunOptions } from "../../progress";
-import { finishedShard, SHARD_DEFAULTS, shardMetadata, type ShardOptions } from "./encode-part";
+import { finishedShard, SHARD_DEFAULTS, shardMetadata, type EncodingCost, type PartResult, type ShardOptions } from "./encode-part";
 import type { EncoderChoice } from "./encoder-choice";
 import { imageSource, type SourcePart } from "./source";
 import type { WorkerReport, WorkerTask } from "./worker";
 
-export { readLatentShard, SHARD_DEFAULTS, type LatentShard, type ShardOptions } from "./encode-part";
+export { readLatentShard, SHARD_DEFAULTS, type EncodingCost, type LatentShard, type ShardOptions } from "./encode-part";
 export { openShardRows, type ShardRows, type ShardRowsOptions } from "./shard-rows";
 export type { EncoderChoice } from "./encoder-choice";
 
@@ -44,6 +44,8 @@ export interface EncodedShards extends ShardIndex {
   /** Of encoding, without loading the encoder. */
   seconds: number;
   imagesPerSecond: number;
+  /** Processor time of this call's shards, all processes together. */
+  processorSeconds: EncodingCost;
 }
 
 const INDEX_FILE = "index.json";
@@ -70,7 +72,8 @@ export async function encodeToShards(source: string, folder: string, encoder: En
     const first = startProcess(encoder, settings, workers);
     pool.push(first);
     const about = await first.ready;
-    const shards = new Map<SourcePart, { images: number; skipped: number }>();
+    const shards = new Map<SourcePart, PartResult>();
+    const processorSeconds: EncodingCost = { decode: 0, encode: 0, write: 0 };
     for (const part of parts) {
       const finished = await finishedShard(join(folder, fileOf(part)), shardMetadata(part, about, settings));
       if (finished) shards.set(part, finished);
@@ -88,11 +91,12 @@ export async function encodeToShards(source: string, folder: string, encoder: En
     const work = async (process: EncodingProcess): Promise<void> => {
       for (let part = queue.shift(); part; part = queue.shift()) {
         signal.throwIfAborted();
-        const result = await process.encode(part, join(folder, fileOf(part)), (count) => {
+        const { cost, ...result } = await process.encode(part, join(folder, fileOf(part)), (count) => {
           encoded += count;
           onProgress?.({ ...progress!.current(), label: label() });
         });
         shards.set(part, result);
+        for (const step of ["decode", "encode", "write"] as const) processorSeconds[step] += cost[step];
         progress?.advance();
       }
     };
@@ -111,7 +115,7 @@ export async function encodeToShards(source: string, folder: string, encoder: En
       shards: parts.map((part) => ({ file: fileOf(part), ...shards.get(part)! })),
     };
     await writeFileAtomic(join(folder, INDEX_FILE), `${JSON.stringify(index, null, 2)}\n`);
-    return { ...index, encoded, seconds, imagesPerSecond: encoded / Math.max(1e-9, seconds) };
+    return { ...index, encoded, seconds, imagesPerSecond: encoded / Math.max(1e-9, seconds), processorSeconds };
   } catch (error) {
     signal.throwIfAborted();
     throw error;
@@ -132,7 +136,7 @@ export async function readShardIndex(folder: string): Promise<ShardIndex> {
 
 interface EncodingProcess {
   ready: Promise<Extract<WorkerReport, { kind: "ready" }>>;
-  encode(part: SourcePart, file: string, onImages: (count: number) => void): Promise<{ images: number; skipped: number }>;
+  encode(part: SourcePart, file: string, onImages: (count: number) => void): Promise<PartResult & { cost: EncodingCost }>;
   stop(): void;
 }
 
@@ -146,10 +150,10 @@ function startProcess(encoder: EncoderChoice, options: ShardOptions, workers: nu
   return {
     ready,
     async encode(part, file, onImages) {
-      const { images, skipped } = await answer(child, () => complaints, "done", { kind: "part", part, file }, onImages).catch((error: Error) => {
+      const { images, skipped, cost } = await answer(child, () => complaints, "done", { kind: "part", part, file }, onImages).catch((error: Error) => {
         throw new Error(`Part ${part.name} could not be encoded: ${error.message}`, { cause: error });
       });
-      return { images, skipped };
+      return { images, skipped, cost };
     },
     stop: () => void child.kill("SIGKILL"),
   };

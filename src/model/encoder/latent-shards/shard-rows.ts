@@ -8,11 +8,16 @@ import type { Rows, TrainingRows } from "../../training-rows";
 import { SHARD_FORMAT } from "./encode-part";
 import { readShardIndex } from "./index";
 
-/** A shard, and how many images lie in the shards before it. */
+/** A shard, and where the reading thread finds what it needs. */
 export interface ShardPlace {
   path: string;
+  /** Of the file: another size is another file. */
+  bytes: number;
+  /** Images in the shards before it. */
   first: number;
   images: number;
+  /** Where each tensor's first byte lies in the file. */
+  starts: { images: number; latents: number; flipped?: number };
 }
 
 /** What the reading thread is started with. */
@@ -75,16 +80,20 @@ export async function openShardRows(folder: string, options: ShardRowsOptions = 
       if (metadata.format !== SHARD_FORMAT) throw fault(`it is no shard of latents of the format "${SHARD_FORMAT}"; encode the images again`);
       if (metadata.encoder !== encoder) throw fault(`its latents are of encoder ${metadata.encoder}, those of the index of ${encoder}; encode the images again`);
       if (!tensors.images) throw fault("it holds latents alone, and training in pixel space needs the images beside them; encode again with --keep-images");
-      const wanted = { latents: [images, ...latentShape], images: [images, imageSize, imageSize, 3], labels: [images], ...(flips ? { flipped: [images, ...latentShape] } : {}) };
-      for (const [name, shape] of Object.entries(wanted)) {
-        if (tensors[name]?.shape.join() !== shape.join()) throw fault(`${name} must be [${shape.join(", ")}], not ${tensors[name] ? `[${tensors[name].shape.join(", ")}]` : "missing"}; encode the images again`);
+      const latents = ["F32", images, ...latentShape];
+      const wanted = { latents, images: ["U8", images, imageSize, imageSize, 3], labels: ["I32", images], ...(flips ? { flipped: latents } : {}) };
+      for (const [name, [dtype, ...shape]] of Object.entries(wanted)) {
+        const found = Object.hasOwn(tensors, name) ? `${tensors[name].dtype} [${tensors[name].shape.join(", ")}]` : "missing";
+        if (found !== `${dtype} [${shape.join(", ")}]`) throw fault(`${name} must be ${dtype} [${shape.join(", ")}], not ${found}; encode the images again`);
       }
       labels.set((await shard.read("labels")).data as Int32Array, first);
       hash.update(JSON.stringify({ images, part: metadata.part, latents: tensors.latents.dtype }));
+      const startOf = (name: string): number => shard.dataStart + tensors[name].dataOffsets[0];
+      const starts = { images: startOf("images"), latents: startOf("latents"), ...(flips ? { flipped: startOf("flipped") } : {}) };
+      if (images > 0) shards.push({ path, bytes: shard.bytes, first, images, starts });
     } finally {
       await shard.close();
     }
-    if (images > 0) shards.push({ path, first, images });
     first += images;
     progress.advance();
     signal.throwIfAborted();

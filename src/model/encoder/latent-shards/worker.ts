@@ -1,6 +1,6 @@
 /** A process that encodes parts of a source of images, one after another, as its parent asks. Started by encodeToShards(). */
 import { startEngine } from "../../engine";
-import { encodePart, type ShardOptions } from "./encode-part";
+import { encodePart, type EncodingCost, type PartResult, type ShardOptions } from "./encode-part";
 import { loadEncoderChoice, type EncoderChoice } from "./encoder-choice";
 import type { SourcePart } from "./source";
 
@@ -8,7 +8,7 @@ import type { SourcePart } from "./source";
 export type WorkerTask = { kind: "start"; encoder: EncoderChoice; options: ShardOptions } | { kind: "part"; part: SourcePart; file: string };
 
 /** To the parent. */
-export type WorkerReport = { kind: "ready"; fingerprint: string; imageSize: number; latentShape: number[]; mean: number[]; standardDeviation: number[] } | { kind: "images"; count: number } | { kind: "done"; images: number; skipped: number } | { kind: "failed"; message: string };
+export type WorkerReport = { kind: "ready"; fingerprint: string; imageSize: number; latentShape: number[]; mean: number[]; standardDeviation: number[] } | { kind: "images"; count: number } | ({ kind: "done"; cost: EncodingCost } & PartResult) | { kind: "failed"; message: string };
 
 const report = (message: WorkerReport): void => void process.send?.(message);
 
@@ -23,8 +23,8 @@ async function handle(task: WorkerTask): Promise<void> {
     return;
   }
   const { encoder, options } = await ready!;
-  const { images, skipped } = await encodePart(encoder, task.part, task.file, options, (count) => report({ kind: "images", count }));
-  report({ kind: "done", images, skipped });
+  const result = await encodePart(encoder, task.part, task.file, options, (count) => report({ kind: "images", count }));
+  report({ kind: "done", ...result });
 }
 
 process.on("message", (task: WorkerTask) => {

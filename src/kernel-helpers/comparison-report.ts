@@ -56,7 +56,7 @@ async function sampleDrawing(comparison: Comparison, options: ComparisonSamplesO
   try {
     const { rows, columns } = grid;
     const caption = "One-step samples, the same noise and class in each column";
-    return { name: "samples", type: "png", content: await imageGrid(grid.images, { columns, rowLabels: rows, scale: 2 }), description: `${caption}; a row each: ${rows.join(", ")}` };
+    return { name: "samples", type: "png", content: await imageGrid(grid.images, { columns, rowLabels: rows, scale: 2, caption }), description: `${caption}; a row each: ${rows.join(", ")}` };
   } finally {
     tf.dispose(grid.images);
   }

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { Command } from "commander";
 import { markedValue } from "../model/metrics/independence";
 import { formatDuration, formatProgress } from "../model/progress";
-import type { Comparison, RunResult } from "../model/comparison";
+import type { Comparison, RunResult, Sweep } from "../model/comparison";
 import { createReporter } from "../setup/report";
 import { CommandError, EXIT, addExamples, addJsonOption, formatTable, interruptSignal } from "./output";
 import { wholeNumber } from "./sample";
@@ -54,13 +54,14 @@ async function sweep(file: string, flags: SweepFlags): Promise<void> {
       processes: flags.processes, limit: flags.limit, signal,
       onProgress: (event) => reporter.update(formatProgress(event)),
       onResult: (result) => {
-        finished += Number(result.status === "done");
+        finished += Number(result.status === "done" && result.takenFrom === undefined);
         reporter.line(describeResult(result, dependentMetrics([result], DEFAULT_METRICS).map(({ metric }) => metric)));
       },
     });
-    if (flags.json) console.log(JSON.stringify({ ok: true, planned, done, comparisons }, null, 2));
+    const reports = await writeReports(plan, comparisons, signal);
+    if (flags.json) console.log(JSON.stringify({ ok: true, planned, done, comparisons, reports: Object.fromEntries(reports) }, null, 2));
     else {
-      for (const comparison of comparisons) await printComparison(comparison);
+      for (const comparison of comparisons) await printComparison(comparison, reports.get(comparison.name)!);
       if (done < planned) console.log(`${planned - done} of ${planned} trainings are not done; the same command goes on.`);
     }
   } catch (error) {
@@ -70,16 +71,51 @@ async function sweep(file: string, flags: SweepFlags): Promise<void> {
 }
 
 /** One line a result. @param dependent metrics that are no evidence for it */
-function describeResult({ variant, seed, status, error, metrics, seconds }: RunResult, dependent: readonly string[]): string {
+function describeResult({ variant, seed, status, error, metrics, seconds, takenFrom }: RunResult, dependent: readonly string[]): string {
   const outcome = status === "done" ? Object.entries(metrics).map(([name, value]) => `${name} ${markedValue(value.toPrecision(4), !dependent.includes(name))}`).join("  ") : `FAILED: ${error}`;
-  return `${variant}, seed ${seed}: ${outcome} (${formatDuration(seconds)})`;
+  return `${variant}, seed ${seed}: ${outcome} (${takenFrom === undefined ? formatDuration(seconds) : `taken over from ${takenFrom}`})`;
 }
 
-async function printComparison(comparison: Comparison): Promise<void> {
+/**
+ * Draws each comparison of which something is finished into its folder. Pictures are not worth losing a sweep's tables for: one that can not be drawn is a line.
+ * @returns the page of each comparison, or why there is none
+ */
+async function writeReports(plan: Sweep, comparisons: readonly Comparison[], signal: AbortSignal): Promise<Map<string, string>> {
+  const { methodNamed } = await import("../model/baselines/index.js");
+  const { planJobs } = await import("../model/comparison/index.js");
+  const { createResourcePool } = await import("../model/comparison/resource-pool.js");
+  const { startEngine } = await import("../model/engine/index.js");
+  const { writeComparisonReport } = await import("../kernel-helpers/comparison-report.js");
+  const reports = new Map<string, string>();
+  const pool = createResourcePool({ signal });
+  try {
+    for (const comparison of comparisons) {
+      const { name, budget, results } = comparison;
+      if (!results.some(({ status }) => status === "done")) {
+        reports.set(name, "nothing is finished yet");
+        continue;
+      }
+      try {
+        await startEngine();
+        // Latents of a baseline become images by the autoencoder's decoder.
+        const latent = planJobs(plan.variants, { ...plan, budget }).find(({ config: { method } }) => methodNamed(method).space === "latent" && methodNamed(method).generate);
+        const encoder = latent && (await pool.get(latent.config)).encoder;
+        reports.set(name, (await writeComparisonReport(comparison, { encoder })).at(-1)!);
+      } catch (error) {
+        reports.set(name, `not drawn: ${(error as Error).message}`);
+      }
+    }
+  } finally {
+    pool.dispose();
+  }
+  return reports;
+}
+
+async function printComparison(comparison: Comparison, report: string): Promise<void> {
   const { differenceRows, failureLines, independenceLines, summaryRows } = await import("../model/comparison/index.js");
   const { name, folder } = comparison;
   const asText = (rows: Record<string, string | number>[]): string => (rows.length === 0 ? "" : formatTable([Object.keys(rows[0]), ...rows.map((row) => Object.values(row).map(String))]));
-  console.log([`\n${name}`, asText(summaryRows(comparison)), "", asText(differenceRows(comparison)), ...independenceLines(comparison), ...failureLines(comparison).map((line) => `failed: ${line}`), "", `table: ${join(folder, "table.md")}`].join("\n"));
+  console.log([`\n${name}`, asText(summaryRows(comparison)), "", asText(differenceRows(comparison)), ...independenceLines(comparison), ...failureLines(comparison).map((line) => `failed: ${line}`), "", `table: ${join(folder, "table.md")}`, `report: ${report}`].join("\n"));
 }
 
 function readSweepFile(file: string): unknown {

@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import type { Comparison } from "../model/comparison";
 import { budgetText } from "../model/comparison/plan";
 import { differenceRows, failureLines, independenceLines, summaryRows } from "../model/comparison/report";
@@ -75,7 +76,7 @@ export interface ComparisonSamplesOptions {
  */
 export async function comparisonSamples(comparison: Comparison, options: ComparisonSamplesOptions = {}): Promise<{ images: tf.Tensor4D; rows: string[]; columns: number } | undefined> {
   const { seed = comparison.seeds[0], columns = 8, noiseSeed = 0, encoder } = options;
-  const finished = comparison.results.filter((result) => result.seed === seed && result.status === "done" && result.model !== "");
+  const finished = comparison.results.filter((result) => result.seed === seed && result.status === "done" && existsSync(result.model));
   const parts: tf.Tensor4D[] = [];
   for (const { model: file } of finished) {
     const model = await loadModel(file);

@@ -29,7 +29,7 @@ export interface ImageGridOptions {
 
 const usualGap = 4;
 const titleHeight = 18;
-const labelWidth = 120;
+const [leastLabelWidth, mostLabelWidth] = [120, 300];
 const usualImageWidth = 96;
 const letterHeight = 12;
 const letterWidth = 0.55 * letterHeight;
@@ -52,6 +52,7 @@ export async function imageGrid(images: Images, options: ImageGridOptions = {}):
 
   const sharp: typeof import("sharp") = require("sharp");
   const [cellWidth, cellHeight] = [width * scale, height * scale];
+  const labelWidth = Math.ceil(Math.min(mostLabelWidth, Math.max(leastLabelWidth, 8 + letterWidth * Math.max(0, ...(rowLabels ?? []).map((text) => text.length)))));
   const left = rowLabels ? labelWidth : 0;
   const [stepX, stepY] = [cellWidth + gap, cellHeight + gap + (titles ? titleHeight : 0)];
   const gridWidth = left + gap + Math.max(columns * stepX, caption ? leastCaptionWidth : 0);

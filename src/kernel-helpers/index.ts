@@ -8,6 +8,7 @@ export { watchTraining, type TrainingWatch, type WatchTrainingOptions } from "./
 export { alarmBundle, diagnosticsFigures, regionFigure, showDiagnostics, type RegionMapName } from "./training-diagnostics";
 export { showTable, table, type TableOptions, type TableRow, type TableValue } from "./table";
 export { comparisonCurves, comparisonSamples, forestPlot, showComparison, type ComparisonSamplesOptions } from "./comparison";
+export { writeComparisonReport } from "./comparison-report";
 export { decoderBenchFigure, showDecoderBench, type DecoderBenchMeasure } from "./decoder-bench";
 export { modelSummary, showModelSummary, type ModelSummaryOptions } from "./model-summary";
 export { imageGrid, imageGridBundle, showImageGrid, type ImageBytes, type ImageGridOptions, type Images } from "./image-grid";

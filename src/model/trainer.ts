@@ -70,7 +70,7 @@ export interface TrainOptions {
   existing?: ExistingRun;
   /** Folder of the runs; `runs` in the project's folder by default. */
   runsFolder?: string;
-  /** Hears of the weights after each step, which are the training's own: to be read at once, neither kept nor changed. */
+  /** Hears of the weights that it starts from (step 0, or the checkpoint's) and of those after each step, which are the training's own: to be read at once, neither kept nor changed. */
   onWeights?: (step: number, parameters: Readonly<Record<string, tf.Tensor>>) => void;
   /** Samples of each class in an event's grid. */
   samplesPerClass?: number;
@@ -135,6 +135,7 @@ export async function* train(given: Partial<TrainConfig>, options: TrainOptions 
     await snapshotWhenDue();
     batches = batchesAhead(order, rows);
     if (config.diagnosticsEvery > 0) observer = { window: createDiagnosticsWindow(config, readDiagnostics(run.diagnosticsFile)), probe: await createProbe(state.network, rows, config.seed) };
+    options.onWeights?.(state.step, state.variables.parameters);
     const prepared = new Set<string>();
     const progress = createProgress({ label: "training", total: config.steps, done: state.step });
     while (state.step < config.steps) {

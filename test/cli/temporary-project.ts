@@ -12,7 +12,12 @@ export interface TemporaryProject {
   /** Runs a command to its end. */
   run(commandLine: readonly string[]): CliOutcome;
   /** Starts a command, sends it the signal of Ctrl-C once `ready` says so of what it has printed on its error output, and waits for its end. */
-  interrupt(commandLine: readonly string[], ready: (printed: string) => boolean): Promise<CliOutcome>;
+  interrupt(commandLine: readonly string[], ready: (printed: string) => boolean, options?: InterruptOptions): Promise<CliOutcome>;
+}
+
+export interface InterruptOptions {
+  /** Whether the command's own processes get the signal too, as a terminal's Ctrl-C reaches them. Default false. */
+  group?: boolean;
 }
 
 const POLL_MILLISECONDS = 20;
@@ -32,14 +37,15 @@ export function temporaryProject(): TemporaryProject {
       const { status, stdout, stderr } = spawnSync(process.execPath, [...program, ...commandLine], { encoding: "utf8" });
       return { code: status, stdout, stderr };
     },
-    interrupt(commandLine, ready) {
-      const child = spawn(process.execPath, [...program, ...commandLine], { stdio: ["ignore", "pipe", "pipe"] });
+    interrupt(commandLine, ready, { group = false } = {}) {
+      const child = spawn(process.execPath, [...program, ...commandLine], { stdio: ["ignore", "pipe", "pipe"], detached: group });
       const printed = { stdout: "", stderr: "" };
       for (const name of ["stdout", "stderr"] as const) createInterface(child[name]).on("line", (line) => (printed[name] += `${line}\n`));
       const poll = setInterval(() => {
         if (!ready(printed.stderr)) return;
         clearInterval(poll);
-        child.kill("SIGINT");
+        if (group) process.kill(-child.pid!, "SIGINT");
+        else child.kill("SIGINT");
       }, POLL_MILLISECONDS);
       return new Promise((resolve) =>
         child.on("close", (code) => {

@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { codeVersion, lossFingerprint } from "../../src/model/comparison/fingerprint";
-import { compare, comparisonFolder, planJobs, readResults, type CompareOptions, type Measure, type Metric } from "../../src/model/comparison";
+import { compare, comparisonFolder, planJobs, readResults, type CompareOptions, type Measure, type Metric, type RunResult } from "../../src/model/comparison";
+import { appendResult } from "../../src/model/comparison/results";
+import { takeOverResults } from "../../src/model/comparison/shared-results";
 import { tf } from "../../src/model/engine/tf";
 import { defineLoss } from "../../src/model/losses";
 import { pixelLoss } from "../../src/model/losses/pixel";
@@ -47,6 +49,40 @@ test("variants of one seed see the same data, noise, times and starting weights;
   assert.equal(readMetrics(join(found.folder, "runs", found.results[0].key, "metrics.jsonl")).length, 3, "and trains nothing");
 });
 
+test("a training that another comparison has finished is not run again, and measured anew where it was measured by the caller's own means", async () => {
+  const given = { ...options, comparisonsFolder: join(comparisonsFolder, "shared") };
+  const first = await compare(variants, { ...given, name: "one" });
+  const before = measured;
+  const second = await compare(variants, { ...given, name: "two" });
+  assert.equal(measured, before + 4);
+  assert.ok(!existsSync(join(second.folder, "runs")), "nothing was trained");
+  assert.deepEqual(second.results.map(({ metrics: found, curve, model, shareable }) => [found, curve, model, shareable]), first.results.map(({ metrics: found, curve, model }) => [found, curve, model, false]));
+  // The same names and configuration on other data: the key can not tell, the model can.
+  const other = { ...resources, train: { ...resources.train, fingerprint: "other data" } };
+  const third = await compare(variants, { ...given, name: "three", resources: other });
+  assert.equal(readdirSync(join(third.folder, "runs")).length, 4);
+  const fourth = await compare(variants, { ...given, name: "four", resources: { ...resources, encoder: { ...resources.encoder, fingerprint: "another" } } });
+  assert.equal(readdirSync(join(fourth.folder, "runs")).length, 4);
+});
+
+test("only results that hold anywhere are taken over, of as many samples, with a model that is still there", async () => {
+  const jobs = planJobs({ a: {}, b: { learningRate: 1e-3 } }, { seeds: [0], budget: { steps: 3, batchSize: 4 } });
+  const all = join(comparisonsFolder, "taking");
+  const model = join(comparisonsFolder, "there.safetensors");
+  writeFileSync(model, "");
+  const known: RunResult = { key: jobs[0].key, variant: "named otherwise", seed: 0, samples: 4, status: "done", metrics: { accuracy: 1 }, curve: [], seconds: 1, model, shareable: true };
+  for (const [name, change] of Object.entries({ custom: { shareable: false }, older: { shareable: undefined }, count: { samples: 5 }, failed: { status: "failed" as const }, gone: { model: `${model}.gone` } })) {
+    const folder = join(all, `not-${name}`);
+    await appendResult(join(folder, "results.jsonl"), { ...known, ...change });
+    assert.deepEqual(await takeOverResults(jobs, { folder: join(all, "mine"), samples: 4 }), [], name);
+  }
+  await appendResult(join(all, "theirs", "results.jsonl"), known);
+  const taken = await takeOverResults(jobs, { folder: join(all, "mine"), samples: 4 });
+  assert.deepEqual(taken, [{ ...known, variant: "a", takenFrom: "theirs" }]);
+  assert.deepEqual(readResults(join(all, "mine", "results.jsonl")), taken);
+  assert.deepEqual(await takeOverResults(jobs, { folder: join(all, "mine"), samples: 4 }), [], "once");
+});
+
 test("a variant that fails does not end the others, and is tried again", async () => {
   let broken = true;
   const fragile = ({ F }: { F: tf.Tensor4D }): tf.Scalar => {
@@ -79,14 +115,14 @@ test("an abort keeps what is finished, and the next call goes on from the checkp
   assert.deepEqual(readResults(file).map(({ variant }) => variant), ["usual"]);
   const found = await compare(variants, slow);
   assert.deepEqual(found.results.map(({ status }) => status), ["done", "done"]);
-  const whole = await compare(variants, { ...slow, name: "whole" });
+  const whole = await compare(variants, { ...slow, comparisonsFolder: join(comparisonsFolder, "apart") });
   assert.deepEqual(found.results.map((one) => one.metrics), whole.results.map((one) => one.metrics));
   assert.ok(progress.every((done, index) => index === 0 || done >= progress[index - 1]));
 });
 
 test("a comparison leaks no tensor", async () => {
   const before = tf.memory().numTensors;
-  await compare(variants, { ...options, name: "leak" });
+  await compare(variants, { ...options, comparisonsFolder: join(comparisonsFolder, "leak") });
   assert.equal(tf.memory().numTensors, before);
 });
 

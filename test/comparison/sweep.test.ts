@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
@@ -75,6 +75,28 @@ describe("runSweep", () => {
     assert.deepEqual(again.comparisons.map(({ name, results }) => [name, results.length]), [["small-3x4", 6], ["small-4x4", 6]]);
     assert.ok(again.comparisons.every(({ results }) => results.every(({ status }) => status === "done")));
     assert.equal(readResults(join(again.comparisons[0].folder, "results.jsonl")).length, 5);
+  });
+
+  it("takes over what another sweep in the same folder has finished, and runs what two budgets share once", async () => {
+    const model = join(comparisonsFolder, "model.safetensors");
+    writeFileSync(model, "");
+    const ran: string[] = [];
+    const run: NonNullable<Parameters<typeof runSweep>[1]>["run"] = async (jobs, { onResult }) => {
+      for (const placed of jobs) {
+        const { key, variant, seed } = placed.job;
+        ran.push(`${variant} ${seed}`);
+        await onResult(placed, { key, variant, seed, samples: 4, status: "done", metrics: { classAccuracy: seed }, curve: [], seconds: 1, model, shareable: true });
+      }
+    };
+    const folder = join(comparisonsFolder, "taking-over");
+    const one = { ...file, name: "one", samples: 4, seeds: 1, variants: { usual: {}, slow: { learningRate: 1e-5 } }, budgets: [{ steps: 4, batchSize: 4 }, { steps: 8, batchSize: 4, stepCosts: { usual: 2 } }] };
+    const first = await runSweep(expandSweep(one), { comparisonsFolder: folder, run });
+    assert.deepEqual(ran, ["usual 0", "slow 0", "slow 0"], "usual takes four steps in both");
+    assert.deepEqual([first.planned, first.done], [4, 4]);
+    const heard: (string | undefined)[] = [];
+    const second = await runSweep(expandSweep({ ...one, name: "two", variants: { same: {}, fast: { learningRate: 1e-2 } }, budgets: [{ steps: 4, batchSize: 4 }] }), { comparisonsFolder: folder, run, onResult: ({ takenFrom }) => heard.push(takenFrom) });
+    assert.deepEqual(ran.slice(3), ["fast 0"]);
+    assert.deepEqual([second.done, heard], [2, ["one-4x4", undefined]]);
   });
 
   it("starts no more processes than cores, memory and trainings have room for", () => {

@@ -1,8 +1,17 @@
 import assert from "node:assert/strict";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "node:test";
 import { comparisonCurves, forestPlot } from "../../src/kernel-helpers/comparison";
+import { writeComparisonReport } from "../../src/kernel-helpers/comparison-report";
 import { figureSvg } from "../../src/kernel-helpers/figures/static-figure";
 import type { LineTrace } from "../../src/kernel-helpers/figures/figure";
+import { tf } from "../../src/model/engine/tf";
+import { disposeModel, saveModel, type Model } from "../../src/model/model";
+import { initializeParameters, parameterShapes } from "../../src/model/network";
+import { randomStream } from "../../src/model/random";
+import { network } from "../model/tiny-training";
 import { compareResults, summarizeVariants, type Comparison, type RunResult } from "../../src/model/comparison";
 
 const metrics = [{ name: "accuracy", better: "higher" as const, unit: "share" }];
@@ -29,4 +38,31 @@ test("learning curves are the seeds' mean in a band from the lowest to the highe
   assert.deepEqual([lowest.y[0], highest.y[0], highest.fill], [1, 1.2, "tonexty"]);
   assert.ok(Math.abs(mean.y[0]! - 1.1) < 1e-9);
   assert.match(figureSvg(comparisonCurves(comparison)), /fill="#0072B233"|fill-opacity|rgba/);
+});
+
+test("a report is the same in files: pictures of each metric, curves, samples, and one page without network or script, with nothing of the names in its markup", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "crossflow-report-"));
+  try {
+    const file = join(folder, "model.safetensors");
+    const model: Model = { network, parameters: initializeParameters(parameterShapes(network), randomStream(0, "weights")), classNames: ["a", "b"], encoderFingerprint: "", minimumTime: 0.02, provenance: {} };
+    await saveModel(file, model);
+    disposeModel(model);
+    const hostile = { ...comparison, folder, name: 'drawn"><script>alert(1)</script>', results: results.map((result, index) => ({ ...result, model: index === 0 ? join(folder, "gone.safetensors") : file })) };
+    const before = tf.memory().numTensors;
+    const files = await writeComparisonReport(hostile);
+    assert.equal(tf.memory().numTensors, before);
+    assert.deepEqual(files.map((path) => path.slice(folder.length + 1)), ["forest-accuracy.svg", "learning-curves.svg", "samples.png", "report.html"]);
+    assert.deepEqual(readdirSync(folder).sort(), [...files.map((path) => path.slice(folder.length + 1)), "model.safetensors"].sort());
+    // ECharts counts its class names on.
+    const uncounted = (svg: string): string => svg.replace(/zr\d+-\w+?-?\d+/g, "");
+    assert.equal(uncounted(readFileSync(files[0], "utf8")), uncounted(figureSvg(forestPlot(comparison))));
+    const page = readFileSync(files[3], "utf8");
+    assert.ok(!/<script|<b>|https?:/.test(page), "names are text, and nothing is fetched");
+    assert.ok(page.includes("&lt;b&gt;mine&lt;/b&gt; - plain"), "the table names the pair");
+    for (const path of files.slice(0, 3)) assert.ok(page.includes(readFileSync(path).toString("base64")), `${path} lies in the page`);
+    // The first seed's plain model is gone: its row is left out, and the other one drawn.
+    assert.match(page, /a row each: &lt;b&gt;mine&lt;\/b&gt;"/);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
 });

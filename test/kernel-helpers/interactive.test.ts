@@ -50,11 +50,14 @@ describe("pictures drawn beforehand", () => {
     assert.equal(asked.length, 6);
     const html = String(bundle["text/html"]);
     assert.ok(!/<[iub]>/.test(html) && html.split("</script>").length === 3, "only the display's own two scripts end");
-    const { pictures, order, controls } = JSON.parse(/application\/json">([^]*?)<\/script>/.exec(html)?.[1] ?? "");
+    const { order, controls } = JSON.parse(/application\/json">([^]*?)<\/script>/.exec(html)?.[1] ?? "");
+    const pictures = [...html.replace(/[^]*<details>/, "").matchAll(/src="data:image\/png;base64,([^"]*)"/g)].map(([, data]) => data);
+    assert.equal(new Set(pictures).size, 3);
     assert.equal(pictures.length, 3);
     assert.deepEqual(order, [0, 1, 2, 0, 1, 2]);
     assert.deepEqual(controls[1], { name: "r", kind: "slider", labels: ["0", "1", "2"], first: 1 });
-    assert.ok(html.includes(`src="data:image/png;base64,${pictures[1]}"`));
+    assert.ok(html.replace(/<details>[^]*/, "").includes(`src="data:image/png;base64,${pictures[1]}"`));
+    assert.equal(html.split("as for &lt;i&gt;: &lt;/script&gt;&lt;b&gt;, r: ").length, 4, "each picture that comes again points to the first");
     assert.deepEqual(Buffer.from(bundle["image/png"] as Uint8Array).toString("base64"), pictures[1]);
     assert.match(String(bundle["text/plain"]), /^<u>; <i>: <\/script><b>, r: 1\nControls: /);
   });

@@ -102,7 +102,7 @@ describe("snapshots of a training", () => {
   it("give the exact average of all its weights, in compiled steps, up to any of its steps", async () => {
     const recorded: Record<string, Float32Array>[] = [];
     const onWeights: TrainOptions["onWeights"] = (step, parameters) => {
-      assert.equal(step, recorded.push(Object.fromEntries(Object.entries(parameters).map(([name, tensor]) => [name, tensor.dataSync().slice() as Float32Array]))));
+      if (step > 0) assert.equal(step, recorded.push(Object.fromEntries(Object.entries(parameters).map(([name, tensor]) => [name, tensor.dataSync().slice() as Float32Array]))));
     };
     await run({ name: "recorded", steps: 12, snapshotEvery: 1, snapshotPrecision: "float32" }, { onWeights });
     const checkpoint = await readSafetensors(join(latestCheckpoint(runPaths("recorded", folder).checkpoints)!, "tensors.safetensors"));

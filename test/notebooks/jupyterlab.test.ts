@@ -9,11 +9,15 @@ import sharp from "sharp";
 import { joinLines, readNotebook } from "../../src/kernel-helpers/notebook";
 import { projectRoot } from "../../src/model/files";
 import { startJupyterLab, until, type JupyterLab, type OpenNotebook } from "../kernel-helpers/jupyterlab";
+import { moveControls, openFolds } from "./controls";
 
 const source = join(projectRoot(), "notebooks");
 const names = readdirSync(source).filter((name) => name.endsWith(".ipynb")).sort();
 /** A notebook may train for minutes where the processor is shared. */
 const runMilliseconds = 400_000;
+/** How many displays with controls drawn beforehand a notebook has, how many controls they have, and how many are live. */
+const noControls = { displays: 0, drawn: 0, live: 0 };
+const controls: Readonly<Record<string, typeof noControls>> = { "02-trajectory.ipynb": { displays: 1, drawn: 2, live: 2 }, "05-sample.ipynb": { displays: 2, drawn: 5, live: 4 } };
 
 // Each notebook as a reader meets it: opened in JupyterLab, run in the real kernel from the first cell to the last, and looked at.
 describe("the notebooks in JupyterLab", () => {
@@ -44,6 +48,8 @@ describe("the notebooks in JupyterLab", () => {
       if ((await notebook.page.evaluate(`${cellsText}.some((text) => text.includes("watchTraining("))`)) === true) {
         assert.ok((await moved()) >= 3, "the progress bar moves while the training runs");
       }
+      const { drawn, live } = controls[name] ?? noControls;
+      assert.deepEqual([await moveControls(notebook, "drawn", name.slice(0, 2)), await moveControls(notebook, "live", name.slice(0, 2))], [drawn, live]);
       await notebook.page.close();
     });
   }
@@ -113,6 +119,13 @@ describe("the notebooks in JupyterLab", () => {
       const notebook = await lab.open(`sent-${name}`);
       assert.equal(await notebook.page.evaluate("[...window.jupyterapp.shell.currentWidget.model.cells].every(({ type, trusted }) => type !== 'code' || !trusted)"), true);
       assert.ok((await lookAtPictures(notebook, `${name.slice(0, 2)}-untrusted`)) > 0, name);
+      const { displays, drawn } = controls[name] ?? noControls;
+      assert.equal(await openFolds(notebook, `${name.slice(0, 2)}-untrusted`), displays);
+      if (displays > 0) {
+        await notebook.command("notebook:trust");
+        await notebook.page.locator(".jp-Dialog .jp-mod-accept").click();
+        assert.equal(await moveControls(notebook, "drawn", `${name.slice(0, 2)}-trusted`), drawn, "no cell has been run, and the controls work");
+      }
       await notebook.page.close();
     }
   });

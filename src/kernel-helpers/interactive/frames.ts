@@ -12,26 +12,45 @@ export interface Frames {
 }
 
 /**
- * Pictures with controls as one display that needs neither a kernel nor a network: HTML that holds all pictures, with the
- * first as a plain image. Where scripts may not run (a notebook that isn't trusted), that image and a line saying so are
- * left; front ends without HTML show the PNG.
+ * Pictures with controls as one display that needs neither a kernel nor a network: HTML that holds the first picture, all
+ * others in a fold below it, and a script that puts controls in the fold's place. Where scripts may not run (a notebook
+ * that isn't trusted, a site that shows notebooks without them), the fold stays, and opens by mouse or keys; front ends
+ * without HTML show the PNG.
  *
  * @param id a name of its own for this display
  */
 export function framesBundle({ positions, pictures, description }: Frames, id: string): RenderedValue {
   const first = positions.reduce((number, { values, first: index }) => number * values.length + index, 0);
-  const describe = (number: number): string => `${description}; ${describeValues(valuesAt(positions, combination(positions, number)))}`;
-  // Combinations may well show the same picture; each is stored once.
+  const textOf = (number: number): string => describeValues(valuesAt(positions, combination(positions, number)));
+  const describe = (number: number): string => `${description}; ${textOf(number)}`;
+  // Combinations may well show the same picture; each is stored once, at the first of them.
   const encoded = pictures.map(({ png }) => Buffer.from(png).toString("base64"));
-  const stored = [...new Set(encoded)];
-  const index = new Map(stored.map((data, place) => [data, place]));
-  const order = encoded.map((data) => index.get(data));
+  const firstShown = new Map<string, number>();
+  encoded.forEach((data, number) => firstShown.has(data) || firstShown.set(data, number));
+  const places = new Map([...firstShown.keys()].map((data, place) => [data, place]));
+  const order = encoded.map((data) => places.get(data));
+  const image = (number: number, style: string): string => `<img alt="${escapeHtml(describe(number))}" src="data:image/png;base64,${encoded[number]}" style="${style}">`;
+
+  const last = positions[positions.length - 1];
+  const rows = Array.from({ length: pictures.length / last.values.length }, (_, row) => {
+    const figures = last.labels.map((label, index) => {
+      const number = row * last.labels.length + index;
+      const shownBefore = firstShown.get(encoded[number]) ?? number;
+      const caption = escapeHtml(`${last.name}: ${label}`);
+      if (shownBefore !== number) return `<figure style="margin: 0">${caption}: as for ${escapeHtml(textOf(shownBefore))}</figure>`;
+      return `<figure style="margin: 0">${image(number, `width: ${pictures[number].width}px; image-rendering: pixelated`)}<figcaption>${caption}</figcaption></figure>`;
+    });
+    const others = describeValues(valuesAt(positions.slice(0, -1), combination(positions, row * last.labels.length).slice(0, -1)));
+    return `${others && `<p style="margin: 12px 0 4px">${escapeHtml(others)}</p>`}<div style="display: flex; flex-wrap: wrap; gap: 8px">${figures.join("")}</div>`;
+  });
+  const fold =
+    `<details><summary>All ${pictures.length} pictures</summary>${rows.join("")}</details>` +
+    `<p>Controls stand here when scripts may run: trust this notebook (in JupyterLab by the command "Trust Notebook"), or run the cell.</p>`;
+
   const controls = positions.map(({ name, kind, labels, first: start }) => ({ name, kind, labels, first: start }));
-  const image = `<img alt="${escapeHtml(describe(first))}" src="data:image/png;base64,${stored[order[first] ?? 0]}" style="${pictureStyle(pictures[first])}">`;
-  const note = `<p>The controls work when scripts may run: trust this notebook (in JupyterLab by the command "Trust Notebook"), or run the cell.</p>`;
-  const data = scriptJson({ controls, pictures: stored, order, description });
+  const data = scriptJson({ controls, order, description });
   const html =
-    `<div data-interactive="${escapeHtml(id)}">${image}${note}` +
+    `<div data-interactive="${escapeHtml(id)}">${image(first, pictureStyle(pictures[first]))}${fold}` +
     `<script type="application/json">${data}</script><script>(${moveFrames})(${JSON.stringify(id)});</script></div>`;
   const ranges = positions.map(({ name, labels }) => (labels.length > 8 ? `${name} from ${labels[0]} to ${labels.at(-1)}` : `${name}: ${labels.join(", ")}`));
   const { png, width } = pictures[first];
@@ -43,14 +62,16 @@ export function framesBundle({ positions, pictures, description }: Frames, id: s
 const moveFrames = `function (id) {
   for (const root of document.querySelectorAll('[data-interactive="' + id + '"]:not([data-ready])')) {
     root.setAttribute("data-ready", "");
-    const { controls, pictures, order, description } = JSON.parse(root.querySelector("script").textContent);
-    const image = root.querySelector("img");
+    const { controls, order, description } = JSON.parse(root.querySelector("script").textContent);
+    const [image, fold, note] = root.children;
+    const pictures = Array.from(fold.querySelectorAll("img"), ({ src }) => src);
     const form = document.createElement("div");
-    root.replaceChild(form, root.querySelector("p"));
+    note.remove();
+    fold.replaceWith(form);
     const state = controls.map(({ first }) => first);
     const show = () => {
       const number = controls.reduce((sum, { labels }, index) => sum * labels.length + state[index], 0);
-      image.src = "data:image/png;base64," + pictures[order[number]];
+      image.src = pictures[order[number]];
       image.alt = description + "; " + controls.map(({ name, labels }, index) => name + ": " + labels[state[index]]).join(", ");
     };
     controls.forEach(({ name, kind, labels, first }, index) => {

@@ -104,8 +104,14 @@ async function showLive(positions: readonly Positions[], drawStored: DrawStored,
 }
 
 function imageElement({ png, width, text }: StoredPicture & { text: string }): string {
-  return `<img alt="${escapeHtml(text)}" src="data:image/png;base64,${Buffer.from(png).toString("base64")}" style="${pictureStyle({ width })}">`;
+  return `<img alt="${escapeHtml(text)}" src="data:image/png;base64,${Buffer.from(png).toString("base64")}" style="${pictureStyle({ width })}" onload="${keepKeys}">`;
 }
+
+/**
+ * Runs in the page when a live picture has come. JupyterLab takes the keys pressed in a cell's output for commands of its
+ * own (arrows go to another cell, an x cuts the cell), unless the element in focus says no; widgets have no setting for that.
+ */
+const keepKeys = `this.closest('.widget-vbox')?.querySelectorAll('select, .noUi-handle').forEach((control) => control.setAttribute('data-lm-suppress-shortcuts', 'true'))`;
 
 function sliderRange({ values, first }: Positions): { min: number; max: number; step: number; value: number } {
   const numbers = values.map(Number);

@@ -11,6 +11,7 @@ import { comparisonMarkdown } from "./report";
 import { createResourcePool } from "./resource-pool";
 import { appendResult, cachedResult, DEFAULT_METRICS, dependentMetrics, readResults, type DependentMetric, type Metric, type RunResult } from "./results";
 import { runJob } from "./run-job";
+import { takeOverResults } from "./shared-results";
 
 export interface CompareOptions extends PlanOptions, AnalysisOptions, LongRunOptions {
   /** Names the folder of the comparison, runs/comparisons/NAME. Default "comparison". */
@@ -61,8 +62,8 @@ export function comparisonFolder(name: string, comparisonsFolder: string = join(
  *
  *     const found = await compare({ ours: {}, paper: { losses: { "pixel-paper": 1 } } }, { seeds: 5, budget: { steps: 300, batchSize: 32 } });
  *
- * Each finished run is a line of results.jsonl under a hash of its configuration, its losses and the code, and is not run again; an interrupted one goes on from its
- * checkpoint. A run that fails is noted, and the others go on; a later call tries it again. Writes comparison.json and table.md.
+ * Each finished run is a line of results.jsonl under a hash of its configuration, its losses and the code, and is not run again; one that another comparison in the same folder
+ * has finished is taken over (measured anew where either was measured by the caller's own means); an interrupted one goes on from its checkpoint. A run that fails is noted, and the others go on; a later call tries it again. Writes comparison.json and table.md.
  * @param variants the options in which each differs from `base`
  * @returns the results with differences to the baseline (the first variant, unless `baseline` names one), their intervals, tests and verdicts
  * @throws Error before anything runs when a variant is faulty; the signal's reason when aborted, with everything finished kept
@@ -76,6 +77,9 @@ export async function compare(variants: Readonly<Record<string, Variant>>, optio
   const measured = options.measure ? { measure: options.measure, dispose: () => undefined } : createDefaultMeasure();
   const pool = createResourcePool({ signal, onProgress: options.onProgress });
   const work = (some: readonly Job[]): number => some.reduce((sum, { config }) => sum + config.steps + MEASURING_STEPS, 0);
+  // What the caller measures by, or on, another comparison need not have measured by.
+  const shareable = options.measure === undefined && options.resources === undefined;
+  if (shareable) (await takeOverResults(jobs, { folder, samples })).forEach((result) => options.onResult?.(result));
   const waiting = jobs.filter(({ key }) => !cachedResult(readResults(resultsFile), key, samples));
   const progress = createProgress({ label: "comparing", total: work(jobs), done: work(jobs) - work(waiting), onUpdate: options.onProgress });
   const failures: RunResult[] = [];
@@ -85,7 +89,7 @@ export async function compare(variants: Readonly<Record<string, Variant>>, optio
       const before = work(jobs) - work(waiting.slice(index));
       const reach = (workDone: number): void => void progress.advance(before + workDone - progress.current().done);
       const result = await runJob(job, {
-        folder, samples, signal,
+        folder, samples, signal, shareable,
         measure: measured.measure,
         resources: options.resources ?? (await pool.get(job.config)),
         onStep: ({ step }) => reach(step),

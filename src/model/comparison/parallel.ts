@@ -48,13 +48,14 @@ export async function runInProcesses(jobs: readonly PlacedJob[], options: Parall
 
   const lane = async (): Promise<void> => {
     let worker: ChildProcess | undefined;
+    // A terminal's Ctrl-C reaches the processes themselves, which may leave while they are told to: a message that comes too late is none.
+    const stop = (): void => void (worker?.connected && worker.send({ type: "stop" } satisfies ToWorker, () => undefined));
     const end = async (): Promise<void> => {
       if (!worker || worker.exitCode !== null || worker.signalCode !== null) return;
       const gone = new Promise((resolve) => worker!.once("exit", resolve));
-      if (worker.connected) worker.send({ type: "stop" } satisfies ToWorker);
+      stop();
       await gone;
     };
-    const stop = (): void => void (worker?.connected && worker.send({ type: "stop" } satisfies ToWorker));
     signal?.addEventListener("abort", stop);
     try {
       for (let placed = waiting.shift(); placed && !signal?.aborted; placed = waiting.shift()) {
@@ -95,6 +96,7 @@ function runOn(worker: ChildProcess, message: Extract<ToWorker, { type: "job" }>
     };
     worker.on("message", hear);
     worker.on("exit", died);
-    worker.send(message);
+    // A process that is gone says so by its exit.
+    worker.send(message, () => undefined);
   });
 }

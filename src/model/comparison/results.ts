@@ -40,6 +40,10 @@ export interface RunResult {
   curve: CurvePoint[];
   /** Pretrained networks that losses of this training, and of those it went on from, used; not in results older than this entry. */
   lossNetworks?: string[];
+  /** The data were those that the configuration names, and the measures the default ones: the result holds in any comparison. Otherwise the caller gave some of them. */
+  shareable?: boolean;
+  /** The comparison that a result was taken over from. */
+  takenFrom?: string;
   /** Of the training's steps. */
   seconds: number;
   /** File of the trained model. */

@@ -11,6 +11,7 @@ import { train, type StepEvent } from "../trainer";
 import type { Measure } from "./measure";
 import type { Job } from "./plan";
 import type { CurvePoint, RunResult } from "./results";
+import { finishedElsewhere } from "./shared-results";
 
 export interface RunJobOptions {
   /** The comparison's folder; runs lie in its folder "runs", each named by its key. */
@@ -19,6 +20,8 @@ export interface RunJobOptions {
   samples: number;
   measure: Measure;
   resources: Resources;
+  /** Whether data and measures are those of the configuration alone, so that other comparisons may take the result over. */
+  shareable: boolean;
   signal?: AbortSignal;
   onStep?: (event: StepEvent) => void;
   onProgress?: ProgressListener;
@@ -28,15 +31,17 @@ export interface RunJobOptions {
 const CURVE_POINTS = 60;
 
 /**
- * Trains and measures one job of a comparison. A training that was interrupted goes on from its checkpoint; one that is finished is only measured.
+ * Trains and measures one job of a comparison. A training that was interrupted goes on from its checkpoint; one that is finished, here or in another comparison beside this one,
+ * is only measured.
  * @returns its result, "failed" with the reason where the training or the measuring threw
  * @throws the signal's reason when aborted; a checkpoint is kept then
  */
 export async function runJob(job: Job, options: RunJobOptions): Promise<RunResult> {
-  const { folder, samples, measure, resources, signal, onStep, onProgress } = options;
+  const { folder, samples, measure, resources, shareable, signal, onStep, onProgress } = options;
   const runsFolder = join(folder, "runs");
-  const paths = runPaths(job.key, runsFolder);
-  const result = { key: job.key, variant: job.variant, seed: job.seed, samples, model: paths.modelFile };
+  const own = runPaths(job.key, runsFolder);
+  const paths = existsSync(own.modelFile) ? own : ((await finishedElsewhere(job, folder, resources)) ?? own);
+  const result = { key: job.key, variant: job.variant, seed: job.seed, samples, model: paths.modelFile, shareable };
   try {
     if (!existsSync(paths.modelFile)) {
       for await (const event of train({ ...job.config, sampleEvery: 0 }, { resources, runsFolder, existing: "resume", signal, onProgress })) onStep?.(event);
@@ -45,7 +50,7 @@ export async function runJob(job: Job, options: RunJobOptions): Promise<RunResul
     try {
       const metrics = await measure({ generate: (labels, seed) => generateImages(model, labels, { seed, encoder: resources.encoder }), resources, config: job.config, samples, signal, onProgress });
       // The weights are kept in the model; checkpoints with the optimiser's state take several times as much.
-      await rm(paths.checkpoints, { recursive: true, force: true });
+      await rm(own.checkpoints, { recursive: true, force: true });
       return { ...result, status: "done", metrics, lossNetworks: lossNetworksOf(model), ...learningCurve(paths.metricsFile) };
     } finally {
       disposeModel(model);
@@ -57,7 +62,7 @@ export async function runJob(job: Job, options: RunJobOptions): Promise<RunResul
 }
 
 /** The residual's mean over each of a fixed number of equal stretches of the training. */
-function learningCurve(metricsFile: string): { curve: CurvePoint[]; seconds: number } {
+export function learningCurve(metricsFile: string): { curve: CurvePoint[]; seconds: number } {
   const rows = readMetrics(metricsFile);
   const stretch = Math.max(1, Math.ceil(rows.length / CURVE_POINTS));
   const curve: CurvePoint[] = [];

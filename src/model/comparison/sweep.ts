@@ -3,6 +3,7 @@ import { writeFileAtomic } from "../files";
 import { comparisonFolder, finishComparison, type Comparison } from "./compare";
 import { runInProcesses, type ParallelOptions, type PlacedJob } from "./parallel";
 import { planJobs } from "./plan";
+import { takeOverResults } from "./shared-results";
 import { appendResult, cachedResult, readResults, type RunResult } from "./results";
 import { defineSweepLosses, budgetName, type Sweep } from "./sweep-plan";
 import type { LongRunOptions } from "../progress";
@@ -26,7 +27,7 @@ export interface SweepState {
 }
 
 /**
- * Runs a sweep: one comparison a budget, all trainings in one queue. Finished trainings are kept and not run again; the table of each comparison is written at the end, and
+ * Runs a sweep: one comparison a budget, all trainings in one queue. Finished trainings are kept and not run again, those of other comparisons in the same folder are taken over; the table of each comparison is written at the end, and
  * when the sweep is interrupted with what is there.
  * @throws Error before anything runs when a variant is faulty; the signal's reason when aborted
  */
@@ -40,7 +41,12 @@ export async function runSweep(sweep: Sweep, options: SweepOptions = {}): Promis
   const placed = plans.flatMap(({ jobs, folder }) => jobs.map((job) => ({ job, folder })));
   // Equal trainings are run once.
   const different = placed.filter((one, index) => placed.findIndex(({ job, folder }) => job.key === one.job.key && folder === one.folder) === index);
-  const waiting = different.filter((one) => !isDone(one)).slice(0, limit);
+  const takeOver = async (): Promise<void> => {
+    for (const { folder, jobs } of plans) (await takeOverResults(jobs, { folder, samples })).forEach((result) => onResult?.(result));
+  };
+  await takeOver();
+  const undone = different.filter((one) => !isDone(one));
+  const waiting = undone.filter(({ job }, index) => undone.findIndex((one) => one.job.key === job.key) === index).slice(0, limit);
   const failures: RunResult[] = [];
   const finish = (): Promise<Comparison[]> =>
     Promise.all(plans.map(({ budget, name, folder, jobs }) => finishComparison(jobs, [...readResults(fileOf(folder)), ...failures], { ...sweep, budget, name, folder })));
@@ -57,6 +63,8 @@ export async function runSweep(sweep: Sweep, options: SweepOptions = {}): Promis
     await finish();
     throw error;
   }
+  // What two budgets of the sweep share was run for the first of them.
+  await takeOver();
   const comparisons = await finish();
   for (const { folder } of comparisons) await writeFileAtomic(join(folder, "sweep.json"), `${JSON.stringify(sweep, null, 2)}\n`);
   return { comparisons, planned: different.length, done: different.filter(isDone).length };

@@ -26,7 +26,7 @@ async function main(send: (message: FromWorker) => void): Promise<void> {
     await startEngine();
     defineSweepLosses({ pixelLosses });
     const resources = await pool.get(job.config);
-    const result = await runJob(job, { folder, samples, measure: measured.measure, resources, signal, onStep: ({ step }) => send({ type: "step", step }) });
+    const result = await runJob(job, { folder, samples, measure: measured.measure, resources, shareable: true, signal, onStep: ({ step }) => send({ type: "step", step }) });
     send({ type: "result", result });
   };
 

@@ -47,6 +47,14 @@ describe("collapse alarms", () => {
     assert.match(describeAlarm(alarms[0]), /learningRate \(0\.5\)/);
   });
 
+  it("nine in ten samples at r = 0 and none at the boundary: images drift, and samples at the boundary cure it", async () => {
+    const drift: Partial<TrainConfig> = { steps: 400, diagnosticsEvery: 20, compile: true, warmupSteps: 10, finalRateShare: 1, velocity: "conditional", endShare: 0.9, diagonalShare: 0.1, boundaryShare: 0, noiseShare: 0 };
+    const alarms = await alarmsOf("drift", drift);
+    assert.deepEqual(alarms.map(({ name }) => name), ["images drift at r = 0"]);
+    assert.match(describeAlarm(alarms[0]), /at r = 0 F misses its target by \d\.\d times as much as at r = t.*boundaryShare/);
+    assert.deepEqual(await alarmsOf("drift-cured", { ...drift, boundaryShare: 1 }), []);
+  });
+
   it("a residual that grows at r = 0 alone, without large updates: images drift (made-up diagnostics)", () => {
     const diagnostics = (atEnd: number): Omit<Diagnostics, "alarms"> => {
       const sums = createRegionSums();

@@ -27,6 +27,9 @@ interface EncodeFlags {
 /** Held-out images on which the reconstruction is measured, at most. */
 const MEASURED = 1000;
 
+/** Images that could not be read, of which the reason is told, at most. */
+const SHOWN_SKIPPED = 5;
+
 export function encodeCommand(): Command {
   const command = new Command("encode")
     .description("encode a data set to latents, with the encoder that fits it (trained now where there is none)")
@@ -89,7 +92,7 @@ async function encode(flags: EncodeFlags): Promise<void> {
 
 async function encodeImages(flags: EncodeFlags, images: string): Promise<void> {
   const { AUTOENCODERS } = await import("../model/encoder/autoencoder.js");
-  const { encodeToShards } = await import("../model/encoder/latent-shards/index.js");
+  const { encodeToShards, skippedImages } = await import("../model/encoder/latent-shards/index.js");
   const { unknownNameMessage } = await import("../model/nearest-name.js");
   const { encoder: name = "sd-vae", out, latent, seed, weights, size = 256 } = flags;
   if (out === undefined) throw new CommandError("Where shall the latents go? Give a folder: --out FOLDER", EXIT.usage);
@@ -102,16 +105,20 @@ async function encodeImages(flags: EncodeFlags, images: string): Promise<void> {
   const onProgress = (event: Parameters<typeof formatProgress>[0]): void => reporter.update(formatProgress(event));
   try {
     const result = await encodeToShards(images, out, choice, { signal, onProgress, workers: flags.workers, batchSize: flags.batch, flips: flags.flips, keepImages: flags.keepImages });
-    if (flags.json) console.log(JSON.stringify({ ok: true, folder: out, ...result }, null, 2));
+    const skipped = result.shards.reduce((sum, shard) => sum + shard.skipped, 0);
+    const shown = await skippedImages(out, SHOWN_SKIPPED);
+    if (flags.json) console.log(JSON.stringify({ ok: true, folder: out, ...result, skippedImages: shown }, null, 2));
     else
       console.log(
         formatTable([
           ["latents", `${result.images} images in ${result.shards.length} files, ${result.latentShape.join(" x ")}${result.flips ? ", each mirrored too" : ""}`],
           ["folder", out],
           ["encoder", `${name}, fingerprint ${result.encoder}`],
-          ["now encoded", `${result.encoded} images in ${result.seconds.toFixed(1)} s, ${result.imagesPerSecond.toFixed(2)} images/s`],
+          ["now encoded", result.encoded === 0 ? "nothing: all was there" : `${result.encoded} images in ${result.seconds.toFixed(1)} s, ${result.imagesPerSecond.toFixed(2)} images/s`],
           ...(result.encoded > 0 ? [["processor time", encodingCost(result.processorSeconds, result.encoded)]] : []),
-          ["skipped", String(result.shards.reduce((sum, { skipped }) => sum + skipped, 0))],
+          ["skipped", String(skipped)],
+          ...shown.map(({ key, reason }) => ["", `${JSON.stringify(key)}: ${reason}`]),
+          ...(skipped > shown.length ? [["", `and ${skipped - shown.length} more; each shard's metadata lists its own`]] : []),
         ]),
       );
   } catch (error) {

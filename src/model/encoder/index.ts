@@ -29,4 +29,4 @@ export { loadEncoder, trainEncoder, VAE_DEFAULTS, type EncoderOptions } from "./
 export { cachedLatents, encodeDataset } from "./latent-cache";
 export { autoencoderFlops, SD_VAE, VA_VAE, type AutoencoderConfig } from "./autoencoder-plan";
 export { AUTOENCODER_DEFAULTS, AUTOENCODERS, createAutoencoder, loadAutoencoder, type Autoencoder, type AutoencoderName, type AutoencoderOptions } from "./autoencoder";
-export { encodeToShards, openShardRows, readLatentShard, readShardIndex, SHARD_DEFAULTS, type EncodedShards, type EncoderChoice, type EncodeToShardsOptions, type EncodingCost, type LatentShard, type ShardIndex, type ShardOptions, type ShardRows, type ShardRowsOptions } from "./latent-shards";
+export { encodeToShards, openShardRows, readLatentShard, readShardIndex, SHARD_DEFAULTS, skippedImages, type EncodedShards, type EncoderChoice, type EncodeToShardsOptions, type EncodingCost, type LatentShard, type ShardIndex, type ShardOptions, type ShardRows, type ShardRowsOptions } from "./latent-shards";

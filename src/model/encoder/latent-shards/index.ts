@@ -6,7 +6,8 @@ import { join } from "node:path";
 import { writeFileAtomic } from "../../files";
 import { interruptSignal } from "../../interrupt";
 import { createProgress, type LongRunOptions } from "../../progress";
-import { finishedShard, SHARD_DEFAULTS, shardMetadata, type EncodingCost, type PartResult, type ShardOptions } from "./encode-part";
+import { readSafetensorsHeader } from "../../safetensors";
+import { finishedShard, SHARD_DEFAULTS, shardMetadata, type EncodingCost, type LatentShard, type PartResult, type ShardOptions } from "./encode-part";
 import type { EncoderChoice } from "./encoder-choice";
 import { imageSource, type SourcePart } from "./source";
 import type { WorkerReport, WorkerTask } from "./worker";
@@ -135,6 +136,22 @@ export async function readShardIndex(folder: string): Promise<ShardIndex> {
   const index = JSON.parse(await readFile(file, "utf8")) as ShardIndex;
   if (index.format !== "crossflow latent index 1") throw new Error(`${file} is no list of shards of latents.`);
   return index;
+}
+
+/**
+ * Images of the source that could not be read, each with the reason, in the order of the shards.
+ * @param folder what encodeToShards() wrote
+ * @param limit the most that are listed
+ * @throws Error naming the file: no index, a shard that is missing or damaged
+ */
+export async function skippedImages(folder: string, limit = Infinity): Promise<LatentShard["skipped"]> {
+  const { shards } = await readShardIndex(folder);
+  const found: LatentShard["skipped"] = [];
+  for (const { file, skipped } of shards) {
+    if (found.length >= limit) break;
+    if (skipped > 0) found.push(...(JSON.parse((await readSafetensorsHeader(join(folder, file))).metadata.skipped) as LatentShard["skipped"]));
+  }
+  return found.slice(0, limit);
 }
 
 interface EncodingProcess {

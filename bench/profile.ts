@@ -19,6 +19,7 @@ interface ProfileFlags {
   preset: SizeName;
   losses: LossSet;
   eager?: boolean;
+  fuse: boolean;
   batch?: number;
   depth?: number;
   repeats: number;
@@ -117,7 +118,7 @@ async function main(flags: ProfileFlags): Promise<void> {
     printTables(runs, "eager", flags.top);
   }
 
-  const step = workload.step();
+  const step = workload.step({ fuse: flags.fuse });
   const run = (index: number): void => {
     const inputs = toTensors<StepInputs>(batches[index % 2]);
     const outputs = step(inputs, workload.statics);
@@ -150,6 +151,7 @@ const command = new Command("npm run profile --")
   .addOption(new Option("--preset <name>", "size of the network").choices(Object.keys(SIZES)).default("tiny"))
   .addOption(new Option("--losses <set>", "pixel alone, or with perceptual and adversarial losses").choices(["pixel", "all"]).default("pixel"))
   .option("--eager", "also op by op, without compiling")
+  .option("--no-fuse", "without joining elementwise operations")
   .option("--batch <count>", "images in a step, in place of the size's own", Number)
   .option("--depth <blocks>", "transformer blocks, in place of the preset's", Number)
   .option("--repeats <count>", "runs over which times are taken", Number, 10)

@@ -39,6 +39,7 @@ type DataId = tf.Tensor["dataId"];
 /** The native backend's internals, seen through the members that the compiler reads or wraps. */
 export interface NativeBackend {
   binding: Binding;
+  isUsingGpuDevice: boolean;
   tensorMap: { get(dataId: DataId): TensorRecord; has(dataId: DataId): boolean; set(dataId: DataId, record: TensorRecord): void };
   getInputTensorIds(tensors: { dataId: DataId }[]): number[];
   readSync(dataId: DataId): unknown;

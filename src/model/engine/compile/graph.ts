@@ -78,8 +78,9 @@ export function writeGraph(
     return name;
   };
   const variableCount = recording.variables.length;
+  const nameOf = (index: number): string => `n${recording.nodes[index].name ?? index}`;
   const reference = (source: Source): string => {
-    if (source.kind === "node") return `n${source.node}:${source.output}`;
+    if (source.kind === "node") return `${nameOf(source.node)}:${source.output}`;
     if (source.kind === "input") return `input_${source.name}`;
     return `state${source.kind === "variable" ? source.index : variableCount + source.index}/read`;
   };
@@ -94,10 +95,10 @@ export function writeGraph(
   recording.nodes.forEach((node, index) => {
     if (node.constant) {
       const { dtype, shape, bytes } = node.constant;
-      add(`n${index}`, "Const", [], { ...dtypeAttribute(dtype), value: { tensor: { dtype, tensor_shape: shapeValue(shape), tensor_content: bytes } } });
+      add(nameOf(index), "Const", [], { ...dtypeAttribute(dtype), value: { tensor: { dtype, tensor_shape: shapeValue(shape), tensor_content: bytes } } });
     } else {
       const waits = (node.after ?? []).map((source) => `^${reference(source).replace(/:\d+$/, "")}`);
-      add(`n${index}`, node.operation, [...node.inputs.map(reference), ...waits], Object.fromEntries(node.attributes.map(({ name, type, value }) => [name, attributeValue(type, value)])));
+      add(nameOf(index), node.operation, [...node.inputs.map(reference), ...waits], Object.fromEntries(node.attributes.map(({ name, type, value }) => [name, attributeValue(type, value)])));
     }
   });
   // Each slot is read before it is assigned, whatever order the executor would choose.

@@ -1,5 +1,6 @@
 import { tf } from "../tf";
 import { nativeBackend, type NativeBackend } from "./backend";
+import { canFuse } from "./fuse";
 import { loadProgram, type Program } from "./program";
 import { assertSameRecording, CompileError, record, type Recording } from "./record";
 import { isRecording } from "./recording";
@@ -16,6 +17,8 @@ export interface CompileOptions {
   name?: string;
   /** False runs the function eagerly at every call, as on an engine that can not compile; true by default. */
   enabled?: boolean;
+  /** Join neighbouring elementwise operations into one pass over memory, on the CPU; true by default. */
+  fuse?: boolean;
   /** How many programs (one for each combination of shapes and static arguments) are kept; the one unused longest goes first. */
   maximumPrograms?: number;
   /** Called before a recorded function is loaded, which takes a second or more for a training step. */
@@ -23,7 +26,7 @@ export interface CompileOptions {
 }
 
 /** What compile() does where an option is not given. */
-export const COMPILE_DEFAULTS = { name: "the compiled function", enabled: true, maximumPrograms: 8 };
+export const COMPILE_DEFAULTS = { name: "the compiled function", enabled: true, fuse: true, maximumPrograms: 8 };
 
 type Tensors = Record<string, tf.Tensor>;
 
@@ -63,7 +66,7 @@ export function compile<Inputs extends Tensors, Outputs extends Tensors>(
   fn: (inputs: Inputs, staticArguments: StaticArguments) => Outputs,
   options: CompileOptions = {},
 ): Compiled<Inputs, Outputs> {
-  const { name, enabled, maximumPrograms } = { ...COMPILE_DEFAULTS, ...options };
+  const { name, enabled, fuse, maximumPrograms } = { ...COMPILE_DEFAULTS, ...options };
   const programs = new Map<string, Program>();
   const recordings = new Map<string, Recording>();
 
@@ -98,7 +101,7 @@ export function compile<Inputs extends Tensors, Outputs extends Tensors>(
   const load = (key: string, first: Recording, second: Recording, inputs: Inputs, outputs: Outputs): void => {
     assertSameRecording(first, second, name);
     options.onCompile?.({ name, operations: second.nodes.length });
-    programs.set(key, loadProgram(second, inputs, outputs));
+    programs.set(key, loadProgram(second, inputs, outputs, fuse && canFuse(nativeBackend()!)));
     if (programs.size <= maximumPrograms) return;
     const [oldest] = programs.keys();
     programs.get(oldest)?.dispose();

@@ -2,7 +2,8 @@ import fs from "node:fs";
 import { tf } from "../tf";
 import { nativeBackend, tensorIdOf, type NativeBackend } from "./backend";
 import { writeGraph, type ValueType } from "./graph";
-import type { Recording } from "./record";
+import { fuseElementwise } from "./fuse";
+import type { Recording, Source } from "./record";
 
 type DataId = tf.Tensor["dataId"];
 
@@ -51,8 +52,9 @@ function unshare(backend: NativeBackend, variable: tf.Variable): void {
  * @param recording what record() returned
  * @param inputs tensors of the shapes and types that the program will be given
  * @param outputs tensors of the shapes and types that it will return
+ * @param fuse join elementwise operations
  */
-export function loadProgram(recording: Recording, inputs: Record<string, tf.Tensor>, outputs: Record<string, tf.Tensor>): Program {
+export function loadProgram(recording: Recording, inputs: Record<string, tf.Tensor>, outputs: Record<string, tf.Tensor>, fuse: boolean): Program {
   const backend = nativeBackend()!;
   watchReads(backend);
   const typeOf = (dataId: DataId): ValueType => {
@@ -63,7 +65,10 @@ export function loadProgram(recording: Recording, inputs: Record<string, tf.Tens
     Object.fromEntries(Object.entries(tensors).map(([name, tensor]) => [name, { ...typeOf(tensor.dataId), shape: tensor.shape }]));
   const { variables, captured } = recording;
   const states = [...variables.map((variable) => ({ ...typeOf(variable.dataId), shape: variable.shape })), ...captured.map(typeOf)];
-  const { directory, names } = writeGraph(recording, typesOf(inputs), typesOf(outputs), states);
+  const inputTypes = typesOf(inputs);
+  const shapeOf = (source: Source): readonly number[] => (source.kind === "input" ? inputTypes[source.name].shape : states[source.kind === "variable" ? source.index : variables.length + (source as { index: number }).index].shape);
+  const written = fuse ? fuseElementwise(recording, shapeOf) : recording;
+  const { directory, names } = writeGraph(written, inputTypes, typesOf(outputs), states);
   let session: number;
   try {
     session = backend.binding.loadSavedModel(directory, "serve");
@@ -112,7 +117,7 @@ export function loadProgram(recording: Recording, inputs: Record<string, tf.Tens
   }
 
   return {
-    operations: recording.nodes.length,
+    operations: written.nodes.length,
     stateBytes: states.reduce((sum, { shape, dtype }) => sum + shape.reduce((product, size) => product * size, 1) * (dtype === 10 ? 1 : 4), 0),
     run(tensors) {
       if (disposed) throw new Error("this compiled program was disposed of: compile the function again");

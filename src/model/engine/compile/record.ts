@@ -13,8 +13,11 @@ export type Source =
 /** One recorded operation; a constant is a node without inputs whose value is kept. */
 export interface RecordedNode {
   operation: string;
+  /** Its number in the graph, where that is not its place in the recording. */
+  name?: number;
   attributes: OperationAttribute[];
   inputs: Source[];
+  results: { shape: number[]; dtype: number }[];
   /** What must have been computed before this runs, without being read. */
   after?: Source[];
   constant?: { dtype: number; shape: number[]; bytes: Uint8Array };
@@ -36,6 +39,8 @@ export interface Recording {
 export class CompileError extends Error {
   override name = "CompileError";
 }
+
+const resultOf = ({ shape, dtype }: TensorMetadata): RecordedNode["results"][number] => ({ shape: [...shape], dtype });
 
 const INT32 = 3; // TensorFlow's number of the element type
 const TYPE_ATTRIBUTE = 4; // and of an attribute that is one
@@ -139,7 +144,7 @@ export function record<Outputs extends Record<string, tf.Tensor>>(
       const id = binding.createTensor(shape, dtype, values);
       const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength).slice();
       producers.set(id, { kind: "node", node: nodes.length, output: 0 });
-      nodes.push({ operation: "Const", attributes: [], inputs: [], constant: { dtype, shape: [...shape], bytes } });
+      nodes.push({ operation: "Const", attributes: [], inputs: [], results: [{ shape: [...shape], dtype }], constant: { dtype, shape: [...shape], bytes } });
       types.set(id, { dtype, shape: [...shape], constant: { id, bytes } });
       return id;
     },
@@ -151,7 +156,7 @@ export function record<Outputs extends Record<string, tf.Tensor>>(
       const node = nodes.length;
       const unnamed = Object.entries(UNNAMED_TYPES[operation] ?? {}).filter(([name]) => !attributes.some((attribute) => attribute.name === name));
       const found = unnamed.map(([name, input]): OperationAttribute => ({ name, type: TYPE_ATTRIBUTE, value: typeOf(inputIds[input]).dtype }));
-      nodes.push({ operation, attributes: [...attributes.map((attribute) => ({ ...attribute })), ...found], inputs: inputIds.map(sourceOf) });
+      nodes.push({ operation, attributes: [...attributes.map((attribute) => ({ ...attribute })), ...found], inputs: inputIds.map(sourceOf), results: results.map(resultOf) });
       results.forEach((result, output) => producers.set(result.id, { kind: "node", node, output }));
       return results;
     },
@@ -159,7 +164,7 @@ export function record<Outputs extends Record<string, tf.Tensor>>(
       const attributes = [{ name: "T", type: TYPE_ATTRIBUTE, value: dtype }];
       const [result] = execute("Identity", attributes, [id], 1);
       producers.set(result.id, { kind: "node", node: nodes.length, output: 0 });
-      nodes.push({ operation: "Identity", attributes, inputs: [sourceOf(id)], after: [sourceOf(gateId)] });
+      nodes.push({ operation: "Identity", attributes, inputs: [sourceOf(id)], results: [resultOf(result)], after: [sourceOf(gateId)] });
       return result;
     },
     deleteTensor(id: number) {

@@ -36,6 +36,12 @@ test("only seeds that both finished count; fewer than two are not tested", () =>
   assert.throws(() => compareResults(results, ["a"], metrics, { baseline: "z" }), /baseline "z" is none of the variants a/);
 });
 
+test("the same difference with each of few seeds, as shares of few samples give it, is no verdict yet", () => {
+  const results = [0, 1].flatMap((seed) => [result("a", seed, { accuracy: (200 + 17 * seed) / 500 }), result("b", seed, { accuracy: (199 + 17 * seed) / 500 })]);
+  const [b] = compareResults(results, ["a", "b"], metrics.slice(0, 1));
+  assert.deepEqual([b.verdict, b.pValue], ["not distinguishable", 0.5]);
+});
+
 test("the chance of any false verdict among many alike variants stays near the level", () => {
   const stream = randomStream(4, "alike");
   const names = ["a", "b", "c", "d", "e"];

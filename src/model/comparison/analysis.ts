@@ -69,9 +69,16 @@ export function summarizeVariants(results: readonly RunResult[], variants: reado
   );
 }
 
+function pValues(differences: readonly number[]): { pValue: number; signFlipPValue: number } {
+  const { statistic, pValue } = pairedTTest(differences);
+  const signFlipPValue = signFlipTest(differences);
+  return { pValue: Math.abs(statistic) === Infinity ? signFlipPValue : pValue, signFlipPValue };
+}
+
 /**
  * Compares variants by the differences at equal seeds, which cancel what a seed makes easy or hard for all. A verdict other than "not distinguishable" needs
- * a paired t test below the level after Holm's correction over all metrics and pairs at once. Metrics that are not independent of a variant's losses are not tested.
+ * a paired t test below the level after Holm's correction over all metrics and pairs at once; where all differences are the same (shares of few samples come to
+ * that), which leaves that test no variance, a sign-flip test takes its place. Metrics that are not independent of a variant's losses are not tested.
  * @param results of which the finished ones count
  * @param variants in the order of the report; the first is the baseline unless another is named
  * @throws RangeError when the baseline is no variant
@@ -89,7 +96,7 @@ export function compareResults(results: readonly RunResult[], variants: readonly
       const [studentLow, studentHigh] = studentInterval(differences, confidence);
       const interval = differences.length > 0 ? bootstrapMean(differences, { confidence, resamples }) : { value: NaN, low: NaN, high: NaN };
       return { metric: name, variant, baseline: against, seeds: differences.length, mean: interval.value, low: interval.low, high: interval.high, studentLow, studentHigh, ...(isTested(name, variant, against)
-          ? { pValue: pairedTTest(differences).pValue, signFlipPValue: signFlipTest(differences) }
+          ? pValues(differences)
           : { pValue: NaN, signFlipPValue: NaN }) };
     }),
   );

@@ -9,6 +9,9 @@ export interface PairedTest {
   pValue: number;
 }
 
+/** Differences of equal numbers differ by so much of themselves at most. */
+const ROUNDING = 1e-9;
+
 /**
  * Student's paired t test (1908): the differences of two variants at equal seeds against a mean of zero, two-sided.
  * Assumes differences that are about normal, which few seeds can not show; signFlipTest() assumes symmetry alone.
@@ -18,7 +21,7 @@ export function pairedTTest(differences: ArrayLike<number>): PairedTest {
   const { count, mean, standardError } = momentsOf(differences);
   const degreesOfFreedom = count - 1;
   if (count < 2) return { statistic: NaN, degreesOfFreedom, pValue: NaN };
-  if (standardError === 0) return mean === 0 ? { statistic: 0, degreesOfFreedom, pValue: 1 } : { statistic: Math.sign(mean) * Infinity, degreesOfFreedom, pValue: 0 };
+  if (standardError <= ROUNDING * Math.abs(mean)) return mean === 0 ? { statistic: 0, degreesOfFreedom, pValue: 1 } : { statistic: Math.sign(mean) * Infinity, degreesOfFreedom, pValue: 0 };
   const statistic = mean / standardError;
   return { statistic, degreesOfFreedom, pValue: studentTwoSided(statistic, degreesOfFreedom) };
 }

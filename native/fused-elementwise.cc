@@ -163,7 +163,9 @@ bool ReadProgram(const std::vector<int64_t>& words, const std::vector<float>& co
     input.layout = static_cast<Layout>(reader.NextBelow(4));
     if (input.layout != Layout::kStrided) continue;
     const int64_t rank = reader.NextBelow(16);
-    for (int64_t axis = 0; axis < rank; ++axis) input.dimensions.push_back(reader.NextBelow(kMaximumSize));
+    int64_t count = rank > 0 ? 1 : 0;
+    for (int64_t axis = 0; axis < rank; ++axis) count *= input.dimensions.emplace_back(reader.NextBelow(kMaximumSize));
+    if (count != program->size) return false;
     for (int64_t axis = 0; axis < rank; ++axis) input.strides.push_back(reader.NextBelow(kMaximumSize));
   }
   program->outputs.resize(reader.NextBelow(kMaximumCount));
@@ -216,7 +218,7 @@ void Spread(const Input& input, const float* data, int64_t start, int64_t end, f
     }
     result += run;
     position += run;
-    offset += (run - inner + (inner - index[rank - 1] - run)) * step;  // back to the run's first number
+    offset -= index[rank - 1] * step;  // to the first number of its innermost axis
     index[rank - 1] = 0;
     for (int axis = rank - 2; axis >= 0; --axis) {
       offset += input.strides[axis];

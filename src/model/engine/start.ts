@@ -28,7 +28,7 @@ export interface EngineDescription {
 }
 
 /** How many times as long a training step takes on WebAssembly as a compiled one on TensorFlow; docs/engine.md has the measurement. */
-const WASM_SLOWDOWN = 7;
+const WASM_SLOWDOWN = "7 to 14";
 
 /**
  * Chooses the engine that all tensors live on, and waits until it runs. Calling it again is harmless.
@@ -47,7 +47,7 @@ export async function startEngine({ prefer = "tensorflow", announce = console.wa
 function fallbackNotice(cause: Error): string {
   const reason = cause.message.split("\n")[0].replace(/\.$/, "");
   return (
-    `TensorFlow could not be loaded (${reason}). WebAssembly takes over: a training step takes about ${WASM_SLOWDOWN} times as long. ` +
+    `TensorFlow could not be loaded (${reason}). WebAssembly takes over: a training step takes ${WASM_SLOWDOWN} times as long. ` +
     `"npx crossflow setup" installs TensorFlow.`
   );
 }

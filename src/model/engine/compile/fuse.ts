@@ -24,6 +24,9 @@ interface Group {
   /** Values in a row, once a sum over the last axis is part of it. */
   length?: number;
   spaces: Map<number, Space>;
+  /** The places of its first and last operations in the recording. */
+  first: number;
+  last: number;
 }
 
 const able = new WeakMap<NativeBackend, boolean>();
@@ -117,8 +120,13 @@ class Graph {
   /** What a program that holds an operation waits for; reshaping takes no part in it. */
   private readonly originsOf: number[][];
   private readonly groups: (Group | undefined)[] = [];
+  /** The groups there are. */
+  private readonly present = new Set<Group>();
   private readonly visited: Int32Array;
+  private readonly inside: Int32Array;
+  private readonly waiting: Int32Array;
   private visit = 0;
+  private readonly uniformValues: (number | undefined)[];
 
   constructor(
     private readonly recording: Recording,
@@ -134,7 +142,8 @@ class Graph {
           })
         : this.inputsOf[index],
     );
-    this.visited = new Int32Array(this.nodes.length);
+    [this.visited, this.inside, this.waiting] = Array.from({ length: 3 }, () => new Int32Array(this.nodes.length));
+    this.uniformValues = this.nodes.map(uniformValue);
   }
 
   /** Puts an operation into a group: that of its inputs where it can, all of theirs if it can, else one of its own. */
@@ -145,8 +154,8 @@ class Graph {
     const candidates = [...new Set(read.flatMap((source) => (source.kind === "node" && this.groups[source.node] ? [this.groups[source.node]!] : [])))];
     const inputShape = this.shapeOf(valueInputs(this.nodes[node])[0]);
     const own: Group = reduction
-      ? { size: sizeOf(inputShape), length: inputShape[inputShape.length - 1], spaces: new Map([[node, "row"]]) }
-      : { size: sizeOf(this.shapeOf({ kind: "node", node, output: 0 })), spaces: new Map([[node, "full"]]) };
+      ? { size: sizeOf(inputShape), length: inputShape[inputShape.length - 1], spaces: new Map([[node, "row"]]), first: node, last: node }
+      : { size: sizeOf(this.shapeOf({ kind: "node", node, output: 0 })), spaces: new Map([[node, "full"]]), first: node, last: node };
     // The node's own group first, then each group of its inputs that the whole can be merged with.
     let group = own;
     for (const candidate of candidates) {
@@ -154,6 +163,8 @@ class Graph {
       if (merged) group = merged;
     }
     for (const member of group.spaces.keys()) this.groups[member] = group;
+    for (const candidate of candidates) if (group.spaces.has(candidate.first)) this.present.delete(candidate);
+    this.present.add(group);
   }
 
   /** The two groups as one, or undefined where that would not be a program. @param rowNode a node that may change from full to row with it */
@@ -169,7 +180,7 @@ class Graph {
     if (length !== undefined && other.length !== undefined && length !== other.length) return undefined;
     length ??= other.length;
     for (const [member, space] of other.spaces) spaces.set(member, space);
-    const merged = { size, length, spaces };
+    const merged = { size, length, spaces, first: Math.min(group.first, other.first), last: Math.max(group.last, other.last) };
     if (spaces.size > MAXIMUM_MEMBERS || !this.isProgram(merged) || this.wouldBeCyclic(merged)) return undefined;
     return merged;
   }
@@ -235,34 +246,63 @@ class Graph {
       const repeatsInRow = inside === "row" && space === "full" && takesRows(this.nodes[node]) && target[target.length - 1] === group.length && isRowOf(shape, target);
       return repeatsInRow ? { kind: "member", node: (origin as { node: number }).node, space: "row" } : undefined;
     }
-    const value = origin.kind === "node" ? uniformValue(this.nodes[origin.node]) : undefined;
+    const value = origin.kind === "node" ? this.uniformValues[origin.node] : undefined;
     if (value !== undefined) return { kind: "constant", value };
     const layout: Layout | undefined = count === 1 ? { kind: "scalar" } : count === wanted ? { kind: space } : space === "full" ? strided(shape, target) : undefined;
     return layout && { kind: "input", source: origin, layout };
   }
 
-  /** Whether a group would wait for itself: whether it is among what its inputs from outside depend on. */
+  /** Whether a group would wait for itself: whether it is among what its inputs from outside depend on. Asked for thousands of times, each over up to the whole recording. */
   private wouldBeCyclic(group: Group): boolean {
-    this.visit++;
-    const waiting: number[] = [];
-    const look = (node: number): void => {
-      if (this.visited[node] === this.visit) return;
-      this.visited[node] = this.visit;
-      waiting.push(node);
+    const { visited, inside, waiting, groups, originsOf } = this;
+    const visit = ++this.visit;
+    const bound = this.boundBelow(group);
+    let count = 0;
+    for (const member of group.spaces.keys()) inside[member] = visit;
+    const readsInside = (node: number): boolean => {
+      for (const origin of originsOf[node]) {
+        if (inside[origin] === visit) return true;
+        if (origin < bound || visited[origin] === visit) continue;
+        visited[origin] = visit;
+        waiting[count++] = origin;
+      }
+      return false;
     };
-    for (const member of group.spaces.keys()) for (const input of this.originsOf[member]) if (!group.spaces.has(input)) look(input);
-    for (let node = waiting.pop(); node !== undefined; node = waiting.pop()) {
-      if (group.spaces.has(node)) return true;
-      const whole = this.groups[node];
-      if (whole) {
-        for (const member of whole.spaces.keys()) {
-          if (group.spaces.has(member)) return true;
-          this.visited[member] = this.visit;
-          for (const input of this.originsOf[member]) look(input);
-        }
-      } else for (const input of this.originsOf[node]) look(input);
+    for (const member of group.spaces.keys()) {
+      for (const origin of originsOf[member]) {
+        if (origin < bound || inside[origin] === visit || visited[origin] === visit) continue;
+        visited[origin] = visit;
+        waiting[count++] = origin;
+      }
+    }
+    while (count > 0) {
+      const node = waiting[--count];
+      const whole = groups[node];
+      if (!whole) {
+        if (readsInside(node)) return true;
+        continue;
+      }
+      for (const member of whole.spaces.keys()) {
+        // Its other members were looked at with the first that was met.
+        visited[member] = visit;
+        if (inside[member] === visit || readsInside(member)) return true;
+      }
     }
     return false;
+  }
+
+  /** A place in the recording before a group with no group on both of its sides: what lies before it depends on nothing that lies behind it. */
+  private boundBelow(group: Group): number {
+    let bound = group.first;
+    for (let moved = true; moved; ) {
+      moved = false;
+      for (const { first, last } of this.present) {
+        if (first >= bound || last < bound) continue;
+        bound = first;
+        moved = true;
+      }
+    }
+    return bound;
   }
 
   /** The group that becomes a fused operation and gives this node's result to others; undefined for what stays an operation of its own. */
@@ -326,7 +366,7 @@ class Graph {
         const length = group.length ?? home.length;
         const spaces = new Map(group.spaces);
         for (const member of needed) spaces.set(member, home.spaces.get(member)!);
-        const larger = { size: group.size, length, spaces };
+        const larger = { ...group, length, spaces };
         const possible = group.size === home.size && (home.length === undefined || length === home.length) && spaces.size <= MAXIMUM_MEMBERS && this.isProgram(larger);
         if (!possible) break;
         const present = new Set(this.membersOf(group)!.flatMap(({ operands }) => operands.flatMap((operand) => (operand.kind === "input" ? [JSON.stringify(operand.source)] : []))));
@@ -440,5 +480,7 @@ function strided(shape: readonly number[], full: readonly number[]): Layout | un
 function uniformValue({ constant }: RecordedNode): number | undefined {
   if (!constant || constant.dtype !== FLOAT32 || constant.bytes.length === 0) return undefined;
   const values = new Float32Array(constant.bytes.slice().buffer);
-  return values.every((value) => Object.is(value, values[0])) ? values[0] : undefined;
+  const [first] = values;
+  for (const value of values) if (value !== first) return undefined;
+  return first;
 }

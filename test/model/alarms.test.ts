@@ -56,14 +56,15 @@ describe("collapse alarms", () => {
   });
 
   it("a residual that grows at r = 0 alone, without large updates: images drift (made-up diagnostics)", () => {
-    const diagnostics = (atEnd: number): Omit<Diagnostics, "alarms"> => {
+    const diagnostics = (atEnd: number, endOnly = false): Omit<Diagnostics, "alarms"> => {
       const sums = createRegionSums();
-      const samples = Array.from({ length: 20 }, (_, index) => index);
+      const samples = Array.from({ length: 20 }, (_, index) => (endOnly ? 2 * index : index));
       sums.add(samples.map((index) => (index % 2 === 0 ? 0 : 0.5)), samples.map((index) => (index % 2 === 0 ? 0.9 : 0.5)), { gradient: samples.map(() => 1), residual: samples.map((index) => (index % 2 === 0 ? atEnd : 0.2)), derivative: samples.map(() => 1) });
       return { step: 50, steps: 50, regions: sums.maps(), residual: { start: 0.5, mean: (atEnd + 0.2) / 2 }, gradientNorm: 1, updateToWeight: { blocks: 0.01 }, sensitivity: { class: 1, noise: 1, r: 1 }, diagonal: { t: [0.1], psnr: [20] }, derivativeError: 0.001 };
     };
     assert.deepEqual(collapseAlarms([diagnostics(0.2), diagnostics(2)], resolveConfig({})).map(({ name }) => name), ["images drift at r = 0"]);
     assert.deepEqual(collapseAlarms([diagnostics(0.2), diagnostics(0.3)], resolveConfig({})), []);
+    assert.deepEqual(collapseAlarms([diagnostics(0.002, true), diagnostics(0.02, true)], resolveConfig({})), [], "with every sample at r = 0 there is nothing to compare with");
   });
 
   it("healthy trainings raise none", async () => {

@@ -95,12 +95,13 @@ const imagesDrift: Rule = (latest, earlier) => {
   const growth = grown(latest, earlier);
   if (growth < ALARM_LIMITS.residualGrowth || largestUpdate([...earlier, latest]) >= ALARM_LIMITS.updateToWeight) return undefined;
   const [end, diagonal] = [regionMean(latest.regions, "residual", (row) => row === END_ROW), regionMean(latest.regions, "residual", (row) => row === DIAGONAL_ROW)];
-  if (end.count < ALARM_LIMITS.leastSamples || end.mean < 2 * diagonal.mean) return undefined;
+  // Where no sample has r = t, there is nothing to compare with.
+  if (Math.min(end.count, diagonal.count) < ALARM_LIMITS.leastSamples || end.mean < 2 * diagonal.mean) return undefined;
   return {
     name: "images drift at r = 0",
     sign: `at r = 0 F misses its target by ${(end.mean / diagonal.mean).toFixed(1)} times as much as at r = t, and the residual is ${growth.toFixed(1)} times its lowest`,
     cause: "the target at r = 0 is made of F's own derivative, and no sample ties it to an image: errors feed on themselves",
-    cure: "give the boundary samples (boundaryShare 0.2: r = t near 0), fewer with r = 0 (endShare), the marginal velocity, or a lower learning rate",
+    cure: "give the boundary samples (boundaryShare 0.2: r = t near 0), fewer with r = 0 (endShare), or a lower learning rate",
   };
 };
 

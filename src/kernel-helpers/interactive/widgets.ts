@@ -28,7 +28,8 @@ function createWidget(name: string, state: CommData, style?: string): Widget {
   return modelOf("@jupyter-widgets/controls", name, {
     _dom_classes: [], _view_count: null, tabbable: null, tooltip: null,
     layout: reference(modelOf("@jupyter-widgets/base", "Layout", {})),
-    ...(style && { style: reference(modelOf("@jupyter-widgets/controls", style, { description_width: "" }, "@jupyter-widgets/base", "StyleView")) }),
+    // A width of its own cuts a name that is longer than ten letters.
+    ...(style && { style: reference(modelOf("@jupyter-widgets/controls", style, { description_width: "initial" }, "@jupyter-widgets/base", "StyleView")) }),
     ...state,
   });
 }

@@ -48,7 +48,7 @@ function renderCell(cell: NotebookCell, markdown: MarkdownRenderer, figures: { c
   if (cell.cell_type === "markdown") return `<section class="text">${markdown(source, { attachments: cell.attachments })}</section>`;
   if (cell.cell_type !== "code") return "";
   const prompt = cell.execution_count == null ? "[ ]" : `[${cell.execution_count}]`;
-  const code = source.trim() && `<pre class="code" aria-label="Cell ${prompt}"><code>${escapeHtml(source)}</code></pre>`;
+  const code = source.trim() && `<pre class="code" tabindex="0" role="group" aria-label="Cell ${prompt}"><code>${escapeHtml(source)}</code></pre>`;
   const outputs = (cell.outputs ?? []).map((output) => renderOutput(output, markdown, figures));
   return `<section class="cell"><div class="prompt">${prompt}</div><div>${code}${outputs.join("")}</div></section>`;
 }
@@ -56,9 +56,9 @@ function renderCell(cell: NotebookCell, markdown: MarkdownRenderer, figures: { c
 function renderOutput(output: StoredOutput, markdown: MarkdownRenderer, figures: { count: number }): string {
   switch (output.output_type) {
     case "stream":
-      return `<pre class="${output.name === "stderr" ? "stderr" : "stdout"}">${escapeHtml(stripAnsi(textOf(output.text)))}</pre>`;
+      return `<pre tabindex="0" class="${output.name === "stderr" ? "stderr" : "stdout"}">${escapeHtml(stripAnsi(textOf(output.text)))}</pre>`;
     case "error":
-      return `<pre class="error">${escapeHtml(stripAnsi((output.traceback as string[]).join("\n")))}</pre>`;
+      return `<pre tabindex="0" class="error">${escapeHtml(stripAnsi((output.traceback as string[]).join("\n")))}</pre>`;
     default:
       return `<div class="output">${renderBundle(output.data as Record<string, unknown>, markdown, figures)}</div>`;
   }
@@ -72,7 +72,7 @@ function renderBundle(data: Readonly<Record<string, unknown>>, markdown: Markdow
   const figure = data["application/vnd.plotly.v1+json"];
   if (figure !== undefined) {
     figures.count++;
-    return `<div class="figure" role="img" aria-label="${escapeHtml(description)}"><script type="application/json">${scriptJson(figure)}</script><noscript>${image ?? ""}</noscript></div>`;
+    return `<div class="figure" role="figure" aria-label="${escapeHtml(description)}"><script type="application/json">${scriptJson(figure)}</script><noscript>${image ?? ""}</noscript></div>`;
   }
   if (image) return image;
   const svg = data["image/svg+xml"];
@@ -80,9 +80,9 @@ function renderBundle(data: Readonly<Record<string, unknown>>, markdown: Markdow
   if (svg !== undefined) return `<img src="data:image/svg+xml;base64,${Buffer.from(textOf(svg)).toString("base64")}" alt="${escapeHtml(description)}">`;
   if ("text/markdown" in data) return markdown(textOf(data["text/markdown"]));
   if ("text/latex" in data) return markdown(textOf(data["text/latex"]));
-  if ("text/plain" in data) return `<pre>${escapeHtml(stripAnsi(description))}</pre>`;
+  if ("text/plain" in data) return `<pre tabindex="0">${escapeHtml(stripAnsi(description))}</pre>`;
   if ("text/html" in data) return `<iframe sandbox="" srcdoc="${escapeHtml(textOf(data["text/html"]))}"></iframe>`;
-  return `<pre>${escapeHtml(`(a display of type ${Object.keys(data).join(", ")})`)}</pre>`;
+  return `<pre tabindex="0">${escapeHtml(`(a display of type ${Object.keys(data).join(", ")})`)}</pre>`;
 }
 
 function textOf(value: unknown): string {

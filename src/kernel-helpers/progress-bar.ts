@@ -38,8 +38,9 @@ export function progressBundle(events: readonly ProgressEvent[]): MimeBundle {
   const bars = events.map((event) => ({ share: event.total > 0 ? Math.min(1, event.done / event.total) : 0, ...describe(event) }));
   const html = bars.map(
     ({ share, label, numbers }) =>
-      `<div style="margin: 2px 0"><span style="display: inline-block; min-width: 12em">${escapeHtml(label)}</span> ` +
-      `<progress max="1" value="${share.toFixed(4)}" aria-label="${escapeHtml(label)}" style="width: 18em; vertical-align: middle"></progress> ` +
+      // A label names the bar where ARIA is taken away: in JupyterLab's untrusted outputs.
+      `<div style="margin: 2px 0"><label><span style="display: inline-block; min-width: 12em">${escapeHtml(label)}</span> ` +
+      `<progress max="1" value="${share.toFixed(4)}" style="width: 18em; vertical-align: middle"></progress></label> ` +
       `<span style="font-variant-numeric: tabular-nums">${escapeHtml(numbers)}</span></div>`,
   );
   const text = bars.map(({ share, label, numbers }) => `${label} [${"#".repeat(Math.round(20 * share)).padEnd(20, ".")}] ${numbers}`);

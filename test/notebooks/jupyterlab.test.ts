@@ -176,7 +176,7 @@ async function screenshotWhileTraining(notebook: OpenNotebook, label: string): P
 function watchProgress({ page }: OpenNotebook): () => Promise<number> {
   const begin = page.evaluate(`(() => {
     const seen = (window.seenProgress = new Set());
-    setInterval(() => document.querySelectorAll(".jp-OutputArea progress").forEach((bar) => seen.add(bar.getAttribute("aria-label") + bar.value)), 100);
+    setInterval(() => document.querySelectorAll(".jp-OutputArea progress").forEach((bar) => seen.add(bar.closest("label").textContent + bar.value)), 100);
   })()`);
   return async () => {
     await begin;

@@ -85,10 +85,12 @@ async function showLive(positions: readonly Positions[], drawStored: DrawStored,
   const metadata = { "image/png": { width: first.width } };
   if (process.env[noWidgetsVariable]) return show(still, { metadata });
   const image = htmlWidget(imageElement(first));
+  // Room for the longest name, so that none is cut and all controls begin at one place.
+  const descriptionWidth = `${Math.max(...positions.map(({ name }) => name.length))}ch`;
   const controls = positions.map((control, index): Widget => {
     const { name, kind, labels } = control;
     // A slider's positions are its widget's numbers, so that both round alike.
-    const widget = kind === "choice" ? dropdownWidget(name, labels, control.first) : sliderWidget(name, sliderRange(control));
+    const widget = kind === "choice" ? dropdownWidget(name, labels, control.first, { descriptionWidth }) : sliderWidget(name, sliderRange(control), { descriptionWidth });
     widget.onChange(async (changes) => {
       if (!("value" in changes) && !("index" in changes)) return;
       state[index] = kind === "choice" ? Number(changes.index) : nearest(control.values, Number(changes.value));

@@ -24,12 +24,11 @@ export interface Widget {
 const widgets = new Map<string, Widget>();
 
 /** Makes a widget of a model that the front end has, e.g. "FloatSlider" of @jupyter-widgets/controls, with the state that differs from nothing. */
-function createWidget(name: string, state: CommData, style?: string): Widget {
+function createWidget(name: string, state: CommData, style?: string, descriptionWidth = ""): Widget {
   return modelOf("@jupyter-widgets/controls", name, {
     _dom_classes: [], _view_count: null, tabbable: null, tooltip: null,
     layout: reference(modelOf("@jupyter-widgets/base", "Layout", {})),
-    // A width of its own cuts a name that is longer than ten letters.
-    ...(style && { style: reference(modelOf("@jupyter-widgets/controls", style, { description_width: "initial" }, "@jupyter-widgets/base", "StyleView")) }),
+    ...(style && { style: reference(modelOf("@jupyter-widgets/controls", style, { description_width: descriptionWidth }, "@jupyter-widgets/base", "StyleView")) }),
     ...state,
   });
 }
@@ -85,19 +84,24 @@ function answerControl(comm: Comm): { onMessage: (data: CommData) => void } {
 
 const reference = ({ id }: Widget): string => `IPY_MODEL_${id}`;
 
+export interface DescriptionOptions {
+  /** Room for the description, a CSS width such as "12ch", so that controls below one another begin at one place; by default the front end's, about ten letters. */
+  descriptionWidth?: string;
+}
+
 /** Numbers from `min` to `max`; state.value is where it stands. */
-export function sliderWidget(description: string, { min, max, step, value }: { min: number; max: number; step: number; value: number }): Widget {
+export function sliderWidget(description: string, { min, max, step, value }: { min: number; max: number; step: number; value: number }, { descriptionWidth }: DescriptionOptions = {}): Widget {
   const isWhole = [min, max, step, value].every(Number.isInteger);
   const digits = Math.min(6, Math.max(0, ...[min, step].map((number) => (String(number).split(".")[1] ?? "").length)));
   return createWidget(isWhole ? "IntSlider" : "FloatSlider", {
     description, min, max, step, value, behavior: "drag-tap", continuous_update: true, description_allow_html: false, disabled: false,
     orientation: "horizontal", readout: true, readout_format: isWhole ? "d" : `.${digits}f`,
-  }, "SliderStyle");
+  }, "SliderStyle", descriptionWidth);
 }
 
 /** A list to pick from; state.index is the place of what is picked. */
-export function dropdownWidget(description: string, labels: readonly string[], index: number): Widget {
-  return createWidget("Dropdown", { description, _options_labels: [...labels], index, description_allow_html: false, disabled: false }, "DescriptionStyle");
+export function dropdownWidget(description: string, labels: readonly string[], index: number, { descriptionWidth }: DescriptionOptions = {}): Widget {
+  return createWidget("Dropdown", { description, _options_labels: [...labels], index, description_allow_html: false, disabled: false }, "DescriptionStyle", descriptionWidth);
 }
 
 /** HTML; whoever sets state.value has escaped it. */

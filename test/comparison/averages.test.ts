@@ -3,27 +3,21 @@ import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { compareAverages, readResults, type CompareAveragesOptions, type Measure, type Metric } from "../../src/model/comparison";
+import { compareAverages, readResults, type CompareAveragesOptions } from "../../src/model/comparison";
 import { tf } from "../../src/model/engine/tf";
 import { runPaths } from "../../src/model/run";
 import { readSafetensors } from "../../src/model/safetensors";
 import { postHocModel } from "../../src/model/snapshots";
 import { disposeModel } from "../../src/model/model";
 import { train } from "../../src/model/trainer";
-import { base, resources } from "../model/tiny-training";
+import { resources } from "../model/tiny-training";
+import { brightnessComparison } from "./brightness";
 
 const folder = mkdtempSync(join(tmpdir(), "crossflow-averages-"));
 after(() => rmSync(folder, { recursive: true, force: true }));
 
-const metrics: Metric[] = [{ name: "brightness", better: "higher", unit: "" }];
-let measured = 0;
-const measure: Measure = async ({ generate, samples }) => {
-  measured++;
-  return tf.tidy(() => ({ brightness: tf.mean(generate(new Int32Array(samples), 1)).dataSync()[0] }));
-};
-const { steps, batchSize, ...shared } = base;
-void [steps, batchSize];
-const options: CompareAveragesOptions = { name: "kept", seeds: 2, budget: { steps: 5, batchSize: 4 }, base: { ...shared, compile: false }, samples: 4, resources, metrics, measure, comparisonsFolder: folder };
+const { options: shared, measured } = brightnessComparison(5);
+const options: CompareAveragesOptions = { ...shared, name: "kept", comparisonsFolder: folder };
 const averages = { usual: {}, none: { emaDecay: 0 }, powered: { emaKind: "power", emaRelativeSpread: 0.2 }, "post-hoc": { postHocSpread: 0.12 } };
 
 test("one training a seed gives the averages that trainings of their own would, and what is done is not done again", async () => {
@@ -31,12 +25,12 @@ test("one training a seed gives the averages that trainings of their own would, 
   const partly = await compareAverages(averages, { ...options, limit: 1 });
   assert.deepEqual(partly.results.map(({ variant, seed }) => [variant, seed]), Object.keys(averages).map((name) => [name, 0]));
   const found = await compareAverages(averages, options);
-  assert.equal(measured, 8);
+  assert.equal(measured(), 8);
   assert.equal(tf.memory().numTensors, before);
   assert.deepEqual(found.differences.map(({ variant, seeds }) => [variant, seeds]), [["none", 2], ["powered", 2], ["post-hoc", 2]]);
 
   const weightsOf = async (file: string): Promise<unknown> => (await readSafetensors(file)).tensors;
-  const config = { ...shared, steps: 5, batchSize: 4, compile: false, seed: 1 };
+  const config = { ...shared.base, steps: 5, batchSize: 4, compile: false, seed: 1 };
   const fileOf = (variant: string): string => found.results.find((one) => one.variant === variant && one.seed === 1)!.model;
   for (const [variant, average] of Object.entries({ usual: {}, none: averages.none, powered: averages.powered })) {
     const paths = runPaths(variant, folder);
@@ -51,10 +45,10 @@ test("one training a seed gives the averages that trainings of their own would, 
   disposeModel(model);
 
   const again = await compareAverages(averages, options);
-  assert.equal(measured, 8);
+  assert.equal(measured(), 8);
   assert.deepEqual(again.results, found.results);
   await compareAverages({ ...averages, short: { emaDecay: 0.5 } }, { ...options, seeds: 1 });
-  assert.equal(measured, 9, "another average needs its training anew, and alone is measured");
+  assert.equal(measured(), 9, "another average needs its training anew, and alone is measured");
 });
 
 test("an abort in the middle of a training keeps its averages, and the next call goes on to the same end", async () => {
@@ -78,9 +72,9 @@ test("an abort keeps the finished trainings", async () => {
   } });
   await assert.rejects(aborted, /enough/);
   assert.equal(readResults(join(folder, "aborted", "results.jsonl")).length, 5);
-  const before = measured;
+  const before = measured();
   const found = await compareAverages(averages, { ...options, name: "aborted" });
-  assert.deepEqual([found.results.length, measured - before], [8, 3]);
+  assert.deepEqual([found.results.length, measured() - before], [8, 3]);
 });
 
 test("faults of all averages are listed before anything runs", async () => {

@@ -4,27 +4,21 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { codeVersion, lossFingerprint } from "../../src/model/comparison/fingerprint";
-import { compare, comparisonFolder, planJobs, readResults, type CompareOptions, type Measure, type Metric, type RunResult } from "../../src/model/comparison";
+import { compare, comparisonFolder, planJobs, readResults, type CompareOptions, type RunResult } from "../../src/model/comparison";
 import { appendResult } from "../../src/model/comparison/results";
 import { takeOverResults } from "../../src/model/comparison/shared-results";
 import { tf } from "../../src/model/engine/tf";
 import { defineLoss } from "../../src/model/losses";
 import { pixelLoss } from "../../src/model/losses/pixel";
 import { readMetrics } from "../../src/model/run";
-import { base, resources } from "../model/tiny-training";
+import { resources } from "../model/tiny-training";
+import { brightnessComparison } from "./brightness";
 
 const comparisonsFolder = mkdtempSync(join(tmpdir(), "crossflow-comparisons-"));
 after(() => rmSync(comparisonsFolder, { recursive: true, force: true }));
 
-const metrics: Metric[] = [{ name: "brightness", better: "higher", unit: "" }];
-let measured = 0;
-const measure: Measure = async ({ generate, samples }) => {
-  measured++;
-  return tf.tidy(() => ({ brightness: tf.mean(generate(new Int32Array(samples), 1)).dataSync()[0] }));
-};
-const { steps, batchSize, ...shared } = base;
-const options: CompareOptions = { name: "first", seeds: 2, budget: { steps: 3, batchSize: 4 }, base: { ...shared, compile: false }, samples: 4, resources, metrics, measure, comparisonsFolder };
-void [steps, batchSize];
+const { options: shared, measured } = brightnessComparison(3);
+const options: CompareOptions = { ...shared, name: "first", comparisonsFolder };
 
 defineLoss("darkening", ({ F }) => tf.mean(F) as tf.Scalar);
 const variants = { usual: {}, dark: { losses: { darkening: 1 } } };
@@ -39,22 +33,22 @@ test("variants of one seed see the same data, noise, times and starting weights;
   assert.notEqual(first("usual", 0), first("usual", 1));
   assert.equal(found.differences.length, 1);
   assert.ok(readFileSync(join(found.folder, "table.md"), "utf8").includes("dark - usual"));
-  assert.equal(measured, 4);
+  assert.equal(measured(), 4);
 
   const again = await compare(variants, options);
-  assert.equal(measured, 4, "nothing was trained or measured again");
+  assert.equal(measured(), 4, "nothing was trained or measured again");
   assert.deepEqual(again.results, found.results);
   await compare(variants, { ...options, samples: 6 });
-  assert.equal(measured, 8, "another sample count measures anew");
+  assert.equal(measured(), 8, "another sample count measures anew");
   assert.equal(readMetrics(join(found.folder, "runs", found.results[0].key, "metrics.jsonl")).length, 3, "and trains nothing");
 });
 
 test("a training that another comparison has finished is not run again, and measured anew where it was measured by the caller's own means", async () => {
   const given = { ...options, comparisonsFolder: join(comparisonsFolder, "shared") };
   const first = await compare(variants, { ...given, name: "one" });
-  const before = measured;
+  const before = measured();
   const second = await compare(variants, { ...given, name: "two" });
-  assert.equal(measured, before + 4);
+  assert.equal(measured(), before + 4);
   assert.ok(!existsSync(join(second.folder, "runs")), "nothing was trained");
   assert.deepEqual(second.results.map(({ metrics: found, curve, model, shareable }) => [found, curve, model, shareable]), first.results.map(({ metrics: found, curve, model }) => [found, curve, model, false]));
   // The same names and configuration on other data: the key can not tell, the model can.

@@ -12,14 +12,15 @@ import { randomStream } from "../../src/model/random";
 
 const native = tf.getBackend() === "tensorflow";
 const LAYERS = 5;
-const WIDTH = 32;
+/** Of the layers' inputs, then of the last one's output: all different, so that a product's shapes tell which one it is. */
+const WIDTHS = Array.from({ length: LAYERS + 1 }, (_, layer) => 32 + 8 * layer);
 
 const normal = (name: string, shape: number[]): tf.Tensor => tf.tensor(randomStream(0, name).normal(shape.reduce((product, size) => product * size, 1)), shape);
 const relativeDifference = (actual: tf.Tensor, expected: tf.Tensor): number => tf.tidy(() => (tf.max(tf.abs(tf.sub(actual, expected))).dataSync()[0] / Math.max(tf.max(tf.abs(expected)).dataSync()[0], 1e-12)));
 
 /** A chain of tanh(x W), and the gradients of the sum of its end's squares in the weights and in x. */
 function chain(recompute: boolean): { weights: tf.Variable[]; gradients: (inputs: { x: tf.Tensor }) => Record<string, tf.Tensor>; dispose(): void } {
-  const weights = Array.from({ length: LAYERS }, (_, layer) => tf.variable(tf.mul(normal(`weight ${layer}`, [WIDTH, WIDTH]), 0.3)));
+  const weights = Array.from({ length: LAYERS }, (_, layer) => tf.variable(tf.mul(normal(`weight ${layer}`, WIDTHS.slice(layer, layer + 2)), 0.3)));
   const layer = (x: tf.Tensor, weight: tf.Tensor): tf.Tensor => tf.tanh(tf.matMul(tf.tanh(x) as tf.Tensor2D, weight as tf.Tensor2D));
   const loss = (x: tf.Tensor): tf.Scalar =>
     tf.sum(tf.square(weights.reduce<tf.Tensor>((value, weight) => (recompute ? recomputed((input, own) => layer(input, own.weight), value, { weight }, []) : layer(value, weight)), x))) as tf.Scalar;
@@ -38,7 +39,7 @@ describe("recomputed()", () => {
     const [plain, again] = [chain(false), chain(true)];
     const compiled = compile(again.gradients);
     for (let call = 0; call < 3; call++) {
-      const x = normal(`x ${call}`, [8, WIDTH]);
+      const x = normal(`x ${call}`, [8, WIDTHS[0]]);
       const [expected, eager, fromGraph] = [plain.gradients({ x }), again.gradients({ x }), compiled({ x })];
       for (const [name, gradient] of Object.entries(expected)) {
         assert.ok(relativeDifference(eager[name], gradient) < 1e-6, `${name}, call ${call}`);
@@ -51,27 +52,31 @@ describe("recomputed()", () => {
   });
 
   it("is computed again in the compiled graph, where equal operations are otherwise joined, and only when its gradient is there", { skip: !native }, () => {
-    const products = (recompute: boolean): { start: number; isWeightGradient: boolean }[] => {
+    const products = (recompute: boolean): { start: number; end: number; from: string; to: string }[] => {
       const { gradients, dispose } = chain(recompute);
       const compiled = compile(gradients);
-      const run = (): void => tf.tidy(() => void compiled({ x: normal("x", [8, WIDTH]) }));
+      const run = (): void => tf.tidy(() => void compiled({ x: normal("x", [8, WIDTHS[0]]) }));
       for (let call = 0; call < 3; call++) run();
       const { operations } = traceRun(run, () => "");
       compiled.dispose();
       dispose();
-      return operations.filter(({ operation }) => /MatMul/.test(operation)).map(({ start, outputs }) => ({ start, isWeightGradient: outputs[0].join() === [WIDTH, WIDTH].join() }));
+      return operations.filter(({ operation }) => /MatMul/.test(operation)).map(({ start, milliseconds, inputs, outputs }) => ({ start, end: start + milliseconds, from: inputs[0].join(), to: outputs[0].join() }));
     };
     const [plain, again] = [products(false), products(true)];
     assert.equal(plain.length, LAYERS + LAYERS + LAYERS - 1, "values, gradients in the weights, gradients in the activations");
     assert.equal(again.length, plain.length + LAYERS, "each layer's product is computed twice");
-    const firstGradient = Math.min(...again.filter(({ isWeightGradient }) => isWeightGradient).map(({ start }) => start));
-    const before = again.filter(({ start, isWeightGradient }) => !isWeightGradient && start < firstGradient).length;
-    assert.ok(before <= LAYERS + 2, `${before} products before the first gradient: only the last layer is computed again by then`);
+    const between = (from: number, to: number): { start: number; end: number }[] => again.filter((product) => product.from === `8,${from}` && product.to === `8,${to}`).sort((one, other) => one.start - other.start);
+    for (let layer = 0; layer < LAYERS - 1; layer++) {
+      const computed = between(WIDTHS[layer], WIDTHS[layer + 1]);
+      const gradients = between(WIDTHS[layer + 2], WIDTHS[layer + 1]);
+      assert.deepEqual([computed.length, gradients.length], [2, 1], `layer ${layer}`);
+      assert.ok(computed[1].start >= gradients[0].end, `layer ${layer} is computed again at ${computed[1].start} ms, before the gradient of its result is there at ${gradients[0].end} ms`);
+    }
   });
 
   it("leaves no tensor behind, and frees what it computed when it runs operation by operation", () => {
     const { gradients, dispose } = chain(true);
-    const x = normal("x", [8, WIDTH]);
+    const x = normal("x", [8, WIDTHS[0]]);
     tf.dispose(gradients({ x }));
     const before = tf.memory().numTensors;
     tf.dispose(gradients({ x }));

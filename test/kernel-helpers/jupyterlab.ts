@@ -1,14 +1,13 @@
-import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdir } from "node:fs/promises";
 import { createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { chromium, type Browser, type Locator, type Page } from "playwright-core";
+import type { Browser, Locator, Page } from "playwright-core";
 import { installKernel } from "../../src/kernel-helpers/kernelspec";
 import { projectRoot } from "../../src/model/files";
-import { findChromium, MISSING_CHROMIUM } from "../../src/setup/browser";
+import { launchChromium } from "../chromium";
 import { environmentPython, pythonVariables } from "../../src/setup/python";
 
 export const patienceMilliseconds = 90_000;
@@ -40,14 +39,13 @@ export interface OpenNotebook {
 
 /** Starts JupyterLab with this project's kernel on a folder, and a browser. Its settings go to that folder too. */
 export async function startJupyterLab(folder: string, variables: NodeJS.ProcessEnv = {}): Promise<JupyterLab> {
-  const executablePath = findChromium();
-  assert.ok(executablePath, MISSING_CHROMIUM);
   const home = join(folder, ".jupyter");
   await installKernel({ prefix: home });
   const port = await freePort();
   const address = `http://127.0.0.1:${port}/lab`;
   const jupyterFolders = Object.fromEntries(["CONFIG_DIR", "DATA_DIR", "RUNTIME_DIR"].map((name) => [`JUPYTER_${name}`, join(home, name)]));
   const settings = Object.fromEntries(["SETTINGS_DIR", "WORKSPACES_DIR"].map((name) => [`JUPYTERLAB_${name}`, join(home, name)]));
+  const browser = await launchChromium();
   const server = spawn(
     environmentPython(projectRoot()),
     ["-m", "jupyter", "lab", "--no-browser", "--allow-root", "--expose-app-in-browser", `--port=${port}`, "--ServerApp.port_retries=0", "--IdentityProvider.token=", `--ServerApp.root_dir=${folder}`,
@@ -56,7 +54,6 @@ export async function startJupyterLab(folder: string, variables: NodeJS.ProcessE
   );
   let log = "";
   server.stderr.on("data", (text: Buffer) => (log += text.toString("utf8")));
-  const browser = await chromium.launch({ executablePath, args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"] });
   const close = async (): Promise<void> => {
     await browser.close();
     if (server.exitCode !== null) return;

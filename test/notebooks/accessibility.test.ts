@@ -5,17 +5,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { pathToFileURL } from "node:url";
-import { chromium, type Browser } from "playwright-core";
+import type { Browser } from "playwright-core";
 import { readNotebook } from "../../src/kernel-helpers/notebook";
 import { notebookToHtml } from "../../src/kernel-helpers/notebook-html";
 import { progressBundle } from "../../src/kernel-helpers/progress-bar";
 import { projectRoot } from "../../src/model/files";
-import { findChromium, MISSING_CHROMIUM } from "../../src/setup/browser";
-
-// The tests run in Node, what they hand to the browser in a page.
-interface PageWindow {
-  axe: { run: () => Promise<{ violations: { id: string; nodes: { html: string }[] }[] }> };
-}
+import { axeViolations, launchChromium } from "../chromium";
 
 const notebooks = join(projectRoot(), "notebooks");
 
@@ -24,10 +19,8 @@ describe("what axe finds in the outputs", () => {
   let browser: Browser;
 
   before(async () => {
-    const executablePath = findChromium();
-    assert.ok(executablePath, MISSING_CHROMIUM);
     folder = await mkdtemp(join(tmpdir(), "crossflow-accessibility-"));
-    browser = await chromium.launch({ executablePath, args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"] });
+    browser = await launchChromium();
   });
 
   after(async () => {
@@ -41,7 +34,7 @@ describe("what axe finds in the outputs", () => {
     const page = await browser.newPage();
     await page.goto(pathToFileURL(file).href);
     await page.evaluate(readFileSync(require.resolve("axe-core/axe.min.js"), "utf8"));
-    const found = await page.evaluate(async () => (await (globalThis as unknown as PageWindow).axe.run()).violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 300)).join("\n")}`));
+    const found = await axeViolations(page);
     await page.close();
     return found;
   }

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { pathToFileURL } from "node:url";
-import { chromium, type Browser, type BrowserContextOptions, type Page } from "playwright-core";
+import type { Browser, BrowserContextOptions, Page } from "playwright-core";
 import { runCommandLine } from "../../src/cli";
 import { imagesToPixels } from "../../src/model/data/image-batch";
 import { projectRoot } from "../../src/model/files";
@@ -14,14 +14,13 @@ import { float32FromFloat16 } from "../../src/model/safetensors-format";
 import { sample } from "../../src/model/sampler";
 import { float16FromFloat32 } from "../../src/model/float16";
 import { scriptJson } from "../../src/kernel-helpers/html";
-import { findChromium, MISSING_CHROMIUM } from "../../src/setup/browser";
+import { axeViolations, launchChromium } from "../chromium";
 
 const file = join(projectRoot(), "checkpoints", "avatars.safetensors");
 const artefacts = process.env.CROSSFLOW_SCREENSHOTS;
 
 // The tests run in Node, what they hand to the browser in a page.
 interface PageWindow {
-  axe: { run: () => Promise<{ violations: { id: string; nodes: { html: string }[] }[] }> };
   document: any;
   innerWidth: number;
 }
@@ -33,14 +32,12 @@ describe("the page of a model", () => {
   let model: Model;
 
   before(async () => {
-    const executablePath = findChromium();
-    assert.ok(executablePath, MISSING_CHROMIUM);
     folder = await mkdtemp(join(tmpdir(), "crossflow-page-"));
     const out = join(folder, "page.html");
     assert.equal(await runCommandLine(["page", file, "--out", out, "--title", `Avatars </script> & "friends"`]), 0);
     address = pathToFileURL(out).href;
     model = await loadModel(file);
-    browser = await chromium.launch({ executablePath, args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"] });
+    browser = await launchChromium();
   });
 
   after(async () => {
@@ -70,9 +67,6 @@ describe("the page of a model", () => {
       const canvas = (globalThis as unknown as PageWindow).document.getElementById("picture");
       return Array.from(canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data as Uint8ClampedArray).filter((_, index) => index % 4 !== 3);
     });
-  const violations = (page: Page): Promise<string[]> =>
-    page.evaluate(async () => (await (globalThis as unknown as PageWindow).axe.run()).violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" ")}`));
-
   async function expected(label: number, seed: number, r = 0): Promise<Uint8ClampedArray> {
     const images = sample(model, [label], { seed, r });
     const pixels = await imagesToPixels(images);
@@ -133,7 +127,7 @@ describe("the page of a model", () => {
   test("has no violation that axe finds, light or dark, wide or narrow, and never scrolls sideways", async () => {
     for (const options of [{ viewport: { width: 1200, height: 1000 }, colorScheme: "light" }, { viewport: { width: 390, height: 844 }, colorScheme: "dark" }] as const) {
       const { page } = await open(options);
-      assert.deepEqual(await violations(page), []);
+      assert.deepEqual(await axeViolations(page), []);
       assert.equal(await page.evaluate(() => (globalThis as unknown as PageWindow).document.documentElement.scrollWidth), options.viewport.width);
       if (artefacts) {
         // The picture is for the documentation, which needs no title that tries to break out.

@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
+import { latestCheckpoint, readCheckpointRecord } from "../checkpoint";
 import { generateImages } from "../baselines";
 import { resolveConfig, type TrainConfig } from "../config";
 import { tf } from "../engine/tf";
@@ -10,7 +11,9 @@ import { disposeModel, loadModel, saveModel } from "../model";
 import { nearestNames } from "../nearest-name";
 import { emaDecayAt, updateEma, type AverageOptions } from "../optimizer";
 import { createProgress } from "../progress";
+import type { Resources } from "../resources";
 import { runPaths } from "../run";
+import { float32Values, readSafetensors, writeSafetensors, type SafetensorsTensor } from "../safetensors";
 import { postHocModel } from "../snapshots";
 import { train } from "../trainer";
 import { COMPARE_DEFAULTS, comparisonFolder, finishComparison, type CompareOptions, type Comparison } from "./compare";
@@ -19,8 +22,6 @@ import { createDefaultMeasure } from "./measure";
 import { planJobs, type Job } from "./plan";
 import { createResourcePool } from "./resource-pool";
 import { appendResult, cachedResult, readResults, type RunResult } from "./results";
-import { latestCheckpoint, readCheckpointRecord } from "../checkpoint";
-import { float32Values, readSafetensors, writeSafetensors, type SafetensorsTensor } from "../safetensors";
 import { learningCurve } from "./run-job";
 
 /** An average that is kept while training, as the configuration's options say, or one that is made afterwards of the snapshots. */
@@ -72,32 +73,12 @@ export async function compareAverages(averages: Readonly<Record<string, AverageV
       const paths = runPaths(training.key, runsFolder);
       const fileOf = ({ key }: Job): string => join(paths.folder, "averages", `${key}.safetensors`);
       if (!jobsOf(training).every((job) => existsSync(fileOf(job)))) {
-        const partial = join(paths.folder, "averages", "unfinished.safetensors");
-        const held = await readUnfinished(partial, kept, latestCheckpoint(paths.checkpoints));
-        const states: States = {};
-        let reached = 0;
-        const onWeights = (step: number, parameters: Readonly<Record<string, tf.Tensor>>): void => {
-          reached = step;
-          for (const [variant, average] of Object.entries(kept)) {
-            if (held && !states[variant]) states[variant] = Object.fromEntries(Object.entries(parameters).map(([key, { shape }]) => [key, tf.tidy(() => tf.variable(tf.tensor(held[`${variant}/${key}`], shape), false))]));
-            else if (step === 0) states[variant] = Object.fromEntries(Object.entries(parameters).map(([key, tensor]) => [key, tf.tidy(() => tf.variable(tf.add(tensor, 0), false))]));
-            else tf.tidy(() => updateEma(states[variant], { ...parameters }, tf.scalar(emaDecayAt(step - 1, average))));
-          }
-        };
-        try {
-          for await (const event of train({ ...training.config, sampleEvery: 0 }, { resources, runsFolder, existing: held ? "resume" : "replace", signal, onProgress: options.onProgress, onWeights })) {
-            void event;
-            progress.advance();
-          }
-          await saveAverages(averages, states, paths.modelFile, paths.snapshots, (variant) => fileOf(jobsOf(training).find((job) => job.variant === variant)!));
-          // What the averages were made of takes many times their room.
-          await Promise.all([partial, paths.checkpoints, paths.snapshots, `${paths.folder}.previous`].map((spare) => rm(spare, { recursive: true, force: true })));
-        } catch (error) {
-          if (signal.aborted && reached > 0) await saveUnfinished(partial, states, reached);
-          throw error;
-        } finally {
-          tf.dispose(states);
-        }
+        await trainWithAverages(training, {
+          averages, kept, resources, runsFolder, signal,
+          onProgress: options.onProgress,
+          onStep: () => void progress.advance(),
+          fileOf: (variant) => fileOf(jobsOf(training).find((job) => job.variant === variant)!),
+        });
       }
       for (const job of missing(training)) {
         signal.throwIfAborted();
@@ -122,6 +103,54 @@ export async function compareAverages(averages: Readonly<Record<string, AverageV
 
 /** What the averages are in a training under way: variables by average and parameter. */
 type States = Record<string, Record<string, tf.Variable>>;
+
+interface TrainWithAveragesOptions {
+  averages: Readonly<Record<string, AverageVariant>>;
+  /** Those of them that are kept while training. */
+  kept: Readonly<Record<string, AverageOptions>>;
+  resources: Resources;
+  runsFolder: string;
+  signal: AbortSignal;
+  onProgress: CompareOptions["onProgress"];
+  onStep: () => void;
+  /** Where the model of an average goes. */
+  fileOf: (variant: string) => string;
+}
+
+/** Runs a training, or goes on with an interrupted one, and writes a model of each average. What only the training needed goes. */
+async function trainWithAverages(training: Job, { averages, kept, resources, runsFolder, signal, onProgress, onStep, fileOf }: TrainWithAveragesOptions): Promise<void> {
+  const paths = runPaths(training.key, runsFolder);
+  const partial = join(paths.folder, "averages", "unfinished.safetensors");
+  const held = await readUnfinished(partial, kept, latestCheckpoint(paths.checkpoints));
+  const states: States = {};
+  let reached = 0;
+  const onWeights = (step: number, parameters: Readonly<Record<string, tf.Tensor>>): void => {
+    reached = step;
+    for (const [variant, average] of Object.entries(kept)) {
+      if (held && !states[variant]) states[variant] = variablesOf(parameters, (key, { shape }) => tf.tensor(held[`${variant}/${key}`], shape));
+      else if (step === 0) states[variant] = variablesOf(parameters, (_, tensor) => tf.add(tensor, 0));
+      else tf.tidy(() => updateEma(states[variant], { ...parameters }, tf.scalar(emaDecayAt(step - 1, average))));
+    }
+  };
+  try {
+    for await (const event of train({ ...training.config, sampleEvery: 0 }, { resources, runsFolder, existing: held ? "resume" : "replace", signal, onProgress, onWeights })) {
+      void event;
+      onStep();
+    }
+    await saveAverages(averages, states, paths.modelFile, paths.snapshots, fileOf);
+    // What the averages were made of takes many times their room.
+    await Promise.all([partial, paths.checkpoints, paths.snapshots, `${paths.folder}.previous`].map((spare) => rm(spare, { recursive: true, force: true })));
+  } catch (error) {
+    if (signal.aborted && reached > 0) await saveUnfinished(partial, states, reached);
+    throw error;
+  } finally {
+    tf.dispose(states);
+  }
+}
+
+function variablesOf(parameters: Readonly<Record<string, tf.Tensor>>, valueOf: (key: string, parameter: tf.Tensor) => tf.Tensor): Record<string, tf.Variable> {
+  return Object.fromEntries(Object.entries(parameters).map(([key, parameter]) => [key, tf.tidy(() => tf.variable(valueOf(key, parameter), false))]));
+}
 
 /** Keeps the averages of an interrupted training beside its checkpoint of the same step. */
 async function saveUnfinished(file: string, states: States, step: number): Promise<void> {

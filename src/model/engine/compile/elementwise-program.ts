@@ -1,3 +1,4 @@
+import type { Layout } from "./layout";
 import type { RecordedNode, Source } from "./record";
 
 /** Operations of a fused program, in the order of the numbers that native/fused-elementwise.cc gives them. */
@@ -19,14 +20,14 @@ const ROW_REDUCTIONS: ReadonlySet<string> = new Set(["Sum", "Mean"]);
 /** Whether values count at each position of a program, or once a row. */
 export type Space = "full" | "row";
 
-/** How many values an operation of a recording reads: of a sum or a broadcast, not its axes. */
+/** The values that an operation of a recording reads: of a sum or a broadcast, not its axes. */
 export function valueInputs(node: RecordedNode): Source[] {
   return node.operation === "AddN" ? node.inputs : node.inputs.slice(0, isUnary(node) ? 1 : 2);
 }
 
 const isUnary = ({ operation }: RecordedNode): boolean => ROW_REDUCTIONS.has(operation) || UNARY.has(ELEMENTWISE[operation]);
 
-/** Whether a kind of operation can be part of a program at all; a sum only over the last axis. */
+/** Whether an operation is of a kind that gives each position its number; and whether it sums, which a program may do over the last axis. */
 export const isElementwise = ({ operation }: RecordedNode): boolean => operation in ELEMENTWISE || operation === "AddN";
 export const isReduction = ({ operation }: RecordedNode): boolean => ROW_REDUCTIONS.has(operation);
 /** Whether an operation takes values that count once a row beside full ones. */
@@ -37,9 +38,6 @@ export type Operand =
   | { kind: "member"; node: number; space: Space }
   | { kind: "constant"; value: number }
   | { kind: "input"; source: Source; layout: Layout };
-
-/** How an input's values lie: one a position, one a row, a single one, or repeated with strides over the full shape. */
-export type Layout = { kind: "full" } | { kind: "row" } | { kind: "scalar" } | { kind: "strided"; dimensions: number[]; strides: number[] };
 
 /** One operation of a recording as part of a program. */
 export interface Member {

@@ -1,6 +1,8 @@
 import type { NativeBackend, OperationAttribute } from "./backend";
-import { isElementwise, isReduction, takesRows, valueInputs, writeProgram, type Layout, type Member, type Operand, type Space } from "./elementwise-program";
+import { isElementwise, isReduction, takesRows, valueInputs, writeProgram, type Member, type Operand, type Space } from "./elementwise-program";
+import { isRowOf, sizeOf, strided, type Layout } from "./layout";
 import type { RecordedNode, Recording, Source } from "./record";
+import { usedNodes, withoutRepetition } from "./repetition";
 
 /** The operation of native/fused-elementwise.cc. */
 export const FUSED_OPERATION = "CrossflowElementwise";
@@ -11,9 +13,6 @@ const [INTEGERS, FLOATS] = [1, 2]; // kinds of attributes, TensorFlow's TF_AttrT
 const [MAXIMUM_MEMBERS, MAXIMUM_INPUTS] = [64, 24];
 /** The longest row that is summed within a block. */
 const MAXIMUM_LENGTH = 4096;
-
-/** Constants up to this size are looked at for repetition. */
-const SMALL_CONSTANT_BYTES = 64;
 
 /** Operations that become a program even alone: TensorFlow's own take several times as long. */
 const WORTH_ALONE: ReadonlySet<string> = new Set(["Sigmoid"]);
@@ -69,8 +68,6 @@ const COST_OF_OPERATION = 0.25;
 const COST_OF_COSTLY = 1;
 const COSTLY: ReadonlySet<string> = new Set(["Sigmoid", "Exp", "RealDiv", "Sqrt", "Rsqrt", "Sum", "Mean"]);
 
-const sizeOf = (shape: readonly number[]): number => shape.reduce((product, length) => product * length, 1);
-
 /**
  * Joins neighbouring elementwise operations of a recording, with the sums over the last axis between them (as in norms), into programs that pass over memory
  * once. What nobody reads is left out, and what is computed twice of the same values is computed once.
@@ -84,33 +81,6 @@ export function fuseElementwise(recording: Recording, shapeOf: (source: Source) 
   for (const node of usedNodes(shared)) graph.join(node);
   graph.computeAgain();
   return graph.written();
-}
-
-/** The nodes on which something depends that the recording returns or assigns, in the order in which they ran. */
-function usedNodes({ nodes, outputs, assignments }: Recording): number[] {
-  const used = new Set<number>();
-  const waiting = [...Object.values(outputs), ...assignments.values()];
-  for (let source = waiting.pop(); source; source = waiting.pop()) {
-    if (source.kind !== "node" || used.has(source.node)) continue;
-    used.add(source.node);
-    waiting.push(...nodes[source.node].inputs, ...(nodes[source.node].after ?? []));
-  }
-  return [...used].sort((a, b) => a - b);
-}
-
-/** Replaces operations that repeat an earlier one on the same values by the earlier one's results. */
-function withoutRepetition(recording: Recording): Recording {
-  const first = new Map<string, number>();
-  const renamed: number[] = [];
-  const rename = (source: Source): Source => (source.kind === "node" ? { ...source, node: renamed[source.node] } : source);
-  const nodes = recording.nodes.map((node, index): RecordedNode => {
-    const read = { ...node, inputs: node.inputs.map(rename), ...(node.after && { after: node.after.map(rename) }) };
-    const pure = !node.after && (isElementwise(node) || isReduction(node) || node.operation === "Reshape" || node.operation === "Cast" || (node.constant !== undefined && node.constant.bytes.length <= SMALL_CONSTANT_BYTES));
-    const key = pure ? JSON.stringify([read.operation, read.attributes, read.inputs, read.constant && [read.constant.dtype, read.constant.shape, Buffer.from(read.constant.bytes).toString("hex")]]) : "";
-    renamed[index] = pure ? (first.get(key) ?? (first.set(key, index), index)) : index;
-    return read;
-  });
-  return { ...recording, nodes, outputs: Object.fromEntries(Object.entries(recording.outputs).map(([name, source]) => [name, rename(source)])), assignments: new Map([...recording.assignments].map(([index, source]) => [index, rename(source)])) };
 }
 
 /** A recording whose operations are being grouped. */
@@ -259,33 +229,27 @@ class Graph {
     const bound = this.boundBelow(group);
     let count = 0;
     for (const member of group.spaces.keys()) inside[member] = visit;
-    const readsInside = (node: number): boolean => {
+    /** Notes what a node reads. @returns whether any of it belongs to the group */
+    const follow = (node: number): boolean => {
+      let found = false;
       for (const origin of originsOf[node]) {
-        if (inside[origin] === visit) return true;
-        if (origin < bound || visited[origin] === visit) continue;
-        visited[origin] = visit;
-        waiting[count++] = origin;
+        if (inside[origin] === visit) found = true;
+        else if (origin >= bound && visited[origin] !== visit) {
+          visited[origin] = visit;
+          waiting[count++] = origin;
+        }
       }
-      return false;
+      return found;
     };
-    for (const member of group.spaces.keys()) {
-      for (const origin of originsOf[member]) {
-        if (origin < bound || inside[origin] === visit || visited[origin] === visit) continue;
-        visited[origin] = visit;
-        waiting[count++] = origin;
-      }
-    }
+    for (const member of group.spaces.keys()) follow(member);
     while (count > 0) {
       const node = waiting[--count];
       const whole = groups[node];
-      if (!whole) {
-        if (readsInside(node)) return true;
-        continue;
-      }
-      for (const member of whole.spaces.keys()) {
-        // Its other members were looked at with the first that was met.
+      if (!whole && follow(node)) return true;
+      for (const member of whole?.spaces.keys() ?? []) {
+        // A group is computed as one: who waits for one of its members waits for what all of them read.
         visited[member] = visit;
-        if (inside[member] === visit || readsInside(member)) return true;
+        if (inside[member] === visit || follow(member)) return true;
       }
     }
     return false;
@@ -359,23 +323,29 @@ class Graph {
       if (!home || by.has(undefined)) continue;
       const groups = [...by] as Group[];
       const { needed, leaves } = this.closure(node, home, (leaf) => readers.get(leaf)?.has(undefined) === true);
-      const large = [...leaves].filter((leaf) => leaf.size === home.size).map(({ key }) => key);
-      let cost = 0;
-      const changed: Group[] = [];
-      for (const group of groups) {
-        const length = group.length ?? home.length;
-        const spaces = new Map(group.spaces);
-        for (const member of needed) spaces.set(member, home.spaces.get(member)!);
-        const larger = { ...group, length, spaces };
-        const possible = group.size === home.size && (home.length === undefined || length === home.length) && spaces.size <= MAXIMUM_MEMBERS && this.isProgram(larger);
-        if (!possible) break;
-        const present = new Set(this.membersOf(group)!.flatMap(({ operands }) => operands.flatMap((operand) => (operand.kind === "input" ? [JSON.stringify(operand.source)] : []))));
-        cost += large.filter((key) => !present.has(key)).length + [...needed].filter((member) => !group.spaces.has(member)).reduce((sum, member) => sum + (COSTLY.has(this.nodes[member].operation) ? COST_OF_COSTLY : COST_OF_OPERATION), 0);
-        changed.push(larger);
-      }
-      if (changed.length < groups.length || cost >= COST_OF_WRITING + groups.length) continue;
-      groups.forEach((group, index) => Object.assign(group, changed[index]));
+      const large = leaves.filter(({ size }) => size === home.size).map(({ key }) => key);
+      const changed = groups.map((group) => this.computing(group, needed, home));
+      if (changed.includes(undefined)) continue;
+      const cost = groups.reduce((sum, group) => sum + this.costOfComputing(group, needed, large), 0);
+      if (cost < COST_OF_WRITING + groups.length) groups.forEach((group, index) => Object.assign(group, changed[index]));
     }
+  }
+
+  /** A group with members of another one besides its own, or undefined where that would not be a program. */
+  private computing(group: Group, members: ReadonlySet<number>, home: Group): Group | undefined {
+    const length = group.length ?? home.length;
+    if (group.size !== home.size || (home.length !== undefined && length !== home.length)) return undefined;
+    const spaces = new Map(group.spaces);
+    for (const member of members) spaces.set(member, home.spaces.get(member)!);
+    const larger = { ...group, length, spaces };
+    return spaces.size <= MAXIMUM_MEMBERS && this.isProgram(larger) ? larger : undefined;
+  }
+
+  /** What computing such members costs a group: the operations, and the large tensors that it has to read for them. */
+  private costOfComputing(group: Group, members: ReadonlySet<number>, large: readonly string[]): number {
+    const read = new Set(this.membersOf(group)!.flatMap(({ operands }) => operands.flatMap((operand) => (operand.kind === "input" ? [JSON.stringify(operand.source)] : []))));
+    const operations = [...members].filter((member) => !group.spaces.has(member)).map((member) => (COSTLY.has(this.nodes[member].operation) ? COST_OF_COSTLY : COST_OF_OPERATION));
+    return large.filter((key) => !read.has(key)).length + operations.reduce((sum, cost) => sum + cost, 0);
   }
 
   /** The members of a group that a member's result depends on, and what they read of others; what others read anyway counts as read. */
@@ -448,39 +418,11 @@ class Graph {
   }
 }
 
-/** Whether a shape is the other one with a last axis of 1. */
-function isRowOf(shape: readonly number[], full: readonly number[]): boolean {
-  const padded = [...Array<number>(Math.max(full.length - shape.length, 0)).fill(1), ...shape];
-  return padded.length === full.length && padded.every((length, axis) => length === (axis === full.length - 1 ? 1 : full[axis]));
-}
-
-/** How a smaller shape repeats over a larger one; axes that repeat alike are joined. */
-function strided(shape: readonly number[], full: readonly number[]): Layout | undefined {
-  if (shape.length > full.length) return undefined;
-  const padded = [...Array<number>(full.length - shape.length).fill(1), ...shape];
-  if (padded.some((length, axis) => length !== 1 && length !== full[axis])) return undefined;
-  const strides = padded.map((length, axis) => (length === 1 ? 0 : sizeOf(padded.slice(axis + 1))));
-  const dimensions: number[] = [];
-  const joined: number[] = [];
-  full.forEach((length, axis) => {
-    if (length === 1) return;
-    const last = joined.length - 1;
-    if (last >= 0 && joined[last] === strides[axis] * length) {
-      dimensions[last] *= length;
-      joined[last] = strides[axis];
-    } else {
-      dimensions.push(length);
-      joined.push(strides[axis]);
-    }
-  });
-  return { kind: "strided", dimensions, strides: joined };
-}
-
 /** The one value of all elements of a constant, or undefined. */
 function uniformValue({ constant }: RecordedNode): number | undefined {
   if (!constant || constant.dtype !== FLOAT32 || constant.bytes.length === 0) return undefined;
   const values = new Float32Array(constant.bytes.slice().buffer);
   const [first] = values;
-  for (const value of values) if (value !== first) return undefined;
+  for (const value of values) if (!Object.is(value, first)) return undefined;
   return first;
 }

@@ -152,7 +152,7 @@ async function compileBinding(plan: RuntimePlan, context: SetupContext, folder: 
     }
   };
   for (const compiler of await findCompilers({ platform: process.platform, works, environment })) {
-    if (await attempt(compiler, "about 10 s")) return;
+    if (await attempt(compiler, "about 15 s")) return;
   }
   update(`no C++ compiler here will do; fetching one (${PORTABLE_COMPILER}, 100 MB)`);
   if (await attempt(await fetchPortableCompiler(context, update), "about 2 min, only once")) return;

@@ -26,7 +26,7 @@ export const enginePart: Part = {
     if (plan && !runtimeIsComplete(plan, context)) {
       return `installing TensorFlow ${TENSORFLOW_VERSION}, a download of ${(plan.downloadBytes / 1e9).toFixed(1)} GB unless pip's cache has it (30 s to some minutes)`;
     }
-    return "compiling the binding to TensorFlow (about 10 s)";
+    return "compiling the binding to TensorFlow (about 15 s)";
   },
 
   async install(context, update) {

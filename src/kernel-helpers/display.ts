@@ -19,7 +19,8 @@ export type DisplaySink = (bundle: MimeBundle, options: DisplayOptions) => void;
  * Shows one thing in several forms; the front end takes the best it can show.
  *
  * Bytes are sent as base64. Outside a notebook the "text/plain" form is printed. Plain text is never HTML: what goes under
- * "text/html" must have been escaped by its maker (see {@link escapeHtml}).
+ * "text/html" must have been escaped by its maker (see {@link escapeHtml}). Pictures get the plain text as their text
+ * alternative, unless `metadata` has one (`alt` of the picture's type, as nbconvert and nbviewer read it).
  *
  * @param bundle data by MIME type; always give "text/plain" too
  */
@@ -27,7 +28,15 @@ export function display(bundle: MimeBundle, options: DisplayOptions = {}): void 
   const data = Object.fromEntries(
     Object.entries(bundle).map(([type, value]) => [type, value instanceof Uint8Array ? Buffer.from(value).toString("base64") : value]),
   );
-  (notebookSink() ?? denoSink() ?? terminalSink)(data, options);
+  (notebookSink() ?? denoSink() ?? terminalSink)(data, { ...options, metadata: withTextAlternatives(data, options.metadata) });
+}
+
+/** Metadata in which each picture has a text alternative. */
+function withTextAlternatives(data: MimeBundle, metadata: Record<string, unknown> = {}): Record<string, unknown> {
+  const alt = data["text/plain"];
+  if (typeof alt !== "string") return metadata;
+  const pictures = Object.keys(data).filter((type) => type.startsWith("image/"));
+  return { ...metadata, ...Object.fromEntries(pictures.map((type) => [type, { alt, ...(metadata[type] as object | undefined) }])) };
 }
 
 /** Shows Markdown, equations between dollar signs included. */

@@ -182,6 +182,7 @@ async function pair(bench: Bench, comparison: Comparison, peer: PeerName, { ours
     for (const { introduction } of [ours, theirs]) Object.assign(report.versions, introduction.versions);
     const ratios = times.map((time) => time.theirs / time.ours);
     const [own, other] = [median(times.map((time) => time.ours)), median(times.map((time) => time.theirs))];
+    const memory = { ours: await ours.ask({ do: "memory" }), theirs: await theirs.ask({ do: "memory" }) };
     const images = batchOf(spec);
     const rate = proof.flops ? proof.flops / own / 1e9 : undefined;
     return {
@@ -196,7 +197,8 @@ async function pair(bench: Bench, comparison: Comparison, peer: PeerName, { ours
       spread: quartiles(ratios),
       repeats: flags.repeats,
       firstSeconds: { ours: first, theirs: theirFirst },
-      peakBytes: { ours: (await ours.ask({ do: "memory" })).peakBytes, theirs: (await theirs.ask({ do: "memory" })).peakBytes },
+      peakBytes: { ours: memory.ours.peakBytes, theirs: memory.theirs.peakBytes },
+      fileBytes: { ours: memory.ours.fileBytes, theirs: memory.theirs.fileBytes },
       baseBytes: { ours: ours.introduction.baseBytes, theirs: theirs.introduction.baseBytes },
       ...(rate && { gigaflopsPerSecond: rate, shareOfPeak: rate / report.matmulGigaflopsPerSecond }),
       ...(form && { form, formSeconds: Object.fromEntries(started.map((entry) => [entry.form, entry.seconds])) }),

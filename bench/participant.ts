@@ -20,6 +20,7 @@ export interface Answer {
   metrics: Record<string, number>[];
   flops?: number;
   peakBytes: number;
+  fileBytes: number;
 }
 
 /** A program under measurement: it computes while it has a request, and waits otherwise. */

@@ -25,8 +25,9 @@ export interface ResultRow {
   repeats: number;
   /** Seconds of the first call, with recording, tracing and compiling. */
   firstSeconds: { ours: number; theirs: number };
-  /** Peak of the resident memory of each program, and what it holds once its libraries are loaded, bytes. */
+  /** Peak of the resident memory of each program, how much of it are pages of files (mostly its libraries; any process may share them, and the system takes them back), and what it holds once its libraries are loaded, bytes. */
   peakBytes: { ours: number; theirs: number };
+  fileBytes: { ours: number; theirs: number };
   baseBytes: { ours: number; theirs: number };
   /** Operations in matrix products and convolutions a second, ours, and as a share of the machine's matrix product. */
   gigaflopsPerSecond?: number;
@@ -49,11 +50,16 @@ export interface MemoryRow {
   unit: "bytes";
   /** How many times as much memory the peer takes. */
   ratio: number;
+  /** The same without the pages of files: the memory that is the program's own. */
+  own: { ours: number; theirs: number; ratio: number };
 }
 
 /** The rows of peak memory that a report's rows hold. */
 export function memoryRows(rows: readonly (ResultRow | FailedRow)[]): MemoryRow[] {
-  return rows.filter(isResult).map(({ work, size, peer, peakBytes: { ours, theirs } }) => ({ work: `peak memory of ${work}`, size, peer, ours, theirs, unit: "bytes", ratio: theirs / ours }));
+  return rows.filter(isResult).map(({ work, size, peer, peakBytes: { ours, theirs }, fileBytes }) => {
+    const own = { ours: ours - fileBytes.ours, theirs: theirs - fileBytes.theirs };
+    return { work: `peak memory of ${work}`, size, peer, ours, theirs, unit: "bytes", ratio: theirs / ours, own: { ...own, ratio: own.theirs / own.ours } };
+  });
 }
 
 /** A comparison that could not be made, and why. */
@@ -120,7 +126,10 @@ export function reportTables(report: Report): string {
     exponent: fittedExponent(points.map(({ x, seconds }) => ({ x, y: seconds }))).toFixed(2),
     points: points.map(({ x, seconds }) => `${x}: ${seconds.toPrecision(3)} s`).join(", "),
   }));
-  const memory = memoryRows(report.rows).map(({ work, size, peer, ours, theirs, ratio }) => ({ work, size, peer, "ours MB": Math.round(ours / MEGABYTE), "theirs MB": Math.round(theirs / MEGABYTE), ratio: ratio.toFixed(2) }));
+  const memory = memoryRows(report.rows).map(({ work, size, peer, ours, theirs, ratio, own }) => {
+    const megabytes = (bytes: number): number => Math.round(bytes / MEGABYTE);
+    return { work, size, peer, "ours MB": megabytes(ours), "theirs MB": megabytes(theirs), ratio: ratio.toFixed(2), "ours without files MB": megabytes(own.ours), "theirs without files MB": megabytes(own.theirs), "its ratio": own.ratio.toFixed(2) };
+  });
   const forms = report.rows.filter(isResult).filter(({ form }) => form).map(({ work, size, peer, form, formSeconds }) => `${work}, ${size}, ${peer}: ${form} (${Object.entries(formSeconds!).map(([name, seconds]) => `${name}: ${seconds.toPrecision(3)} s`).join("; ")})`);
   const text = (list: TableRow[], options: object): string => String(table(list, options)["text/plain"]);
   return [

@@ -9,7 +9,7 @@ import { efficientNetLiteParameters, loadEfficientNetLite } from "../src/model/f
 import { resizeMatrix } from "../src/model/features/resize";
 import { projectRoot } from "../src/model/files";
 import { evaluateModel, type Model } from "../src/model/model";
-import type { NetworkConfig } from "../src/model/network";
+import { initializeParameters, parameterShapes, type NetworkConfig } from "../src/model/network";
 import { randomStream, type RandomStream } from "../src/model/random";
 import { readSafetensors, type SafetensorsTensor } from "../src/model/safetensors";
 import { sample } from "../src/model/sampler";
@@ -104,7 +104,7 @@ function shapesOf(spec: WorkSpec): { config: TrainConfig; network: NetworkConfig
 export async function createStepWorkload(spec: WorkSpec): Promise<StepWorkload> {
   const { config, network } = shapesOf(spec);
   const state = createTrainingState(config, network);
-  scatter(state);
+  scatterState(state);
   const features = spec.losses === "all" ? await loadEfficientNetLite("lite0", { inputSize: config.perceptualSize }) : undefined;
   const { atEnd, offDiagonal } = sampleTimes(randomStream(0, "times"), config.batchSize, config);
   return {
@@ -121,13 +121,15 @@ export async function createStepWorkload(spec: WorkSpec): Promise<StepWorkload> 
   };
 }
 
-/** Adds noise to all weights and copies them to the averages. */
-function scatter(state: TrainingState): void {
-  const { parameters, average, critic } = state.variables;
+/** Adds noise to weights. */
+function scatter(weights: tf.Variable[]): void {
   const stream = randomStream(0, "scatter");
-  for (const variable of [...Object.values(parameters), ...Object.values(critic ?? {})]) {
-    tf.tidy(() => variable.assign(tf.add(variable, tf.mul(0.02, tf.tensor(stream.normal(variable.size), variable.shape)))));
-  }
+  for (const variable of weights) tf.tidy(() => variable.assign(tf.add(variable, tf.mul(0.02, tf.tensor(stream.normal(variable.size), variable.shape)))));
+}
+
+/** Adds noise to all weights of a training and copies them to the averages. */
+function scatterState({ variables: { parameters, average, critic } }: TrainingState): void {
+  scatter([...Object.values(parameters), ...Object.values(critic ?? {})]);
   for (const [name, variable] of Object.entries(average)) tf.tidy(() => variable.assign(tf.add(parameters[name], 0)));
 }
 
@@ -274,11 +276,9 @@ function forwardJob(inputs: HostArrays[], groups: () => Record<string, HostArray
 /** Compiled: the network's evaluation under compile(); else sample(), which runs operation by operation. */
 async function sampleJob(spec: WorkSpec, compiled: boolean): Promise<Job> {
   const { config, network } = shapesOf(spec);
-  const state = createTrainingState({ ...config, losses: LOSSES.pixel }, network);
-  scatter(state);
-  const { average, parameters } = state.variables;
-  tf.dispose([state.variables.first, state.variables.second, parameters]);
-  const model: Model = { network, parameters: average, classNames: Array.from({ length: network.classes }, (_, index) => String(index)), encoderFingerprint: "", minimumTime: config.minimumTime, provenance: {} };
+  const parameters = initializeParameters(parameterShapes(network), randomStream(config.seed, "weights"));
+  scatter(Object.values(parameters));
+  const model: Model = { network, parameters, classNames: Array.from({ length: network.classes }, (_, index) => String(index)), encoderFingerprint: "", minimumTime: config.minimumTime, provenance: {} };
   const inputs = Array.from({ length: INPUT_SETS }, (_, set) => {
     const stream = randomStream(set, "benchmark");
     return { eps: normal(stream, [config.batchSize, network.latentSize, network.latentSize, network.latentChannels]), y: { shape: [config.batchSize], data: stream.integers(config.batchSize, network.classes) } };
@@ -288,7 +288,7 @@ async function sampleJob(spec: WorkSpec, compiled: boolean): Promise<Job> {
     const { eps } = tensors as { eps: tf.Tensor4D };
     return compiled ? draw(tensors as { eps: tf.Tensor4D; y: tf.Tensor1D }).images : sample(model, y.data, { eps, batchSize: config.batchSize });
   };
-  return forwardJob(inputs, () => ({ parameters: toArrays(average) }), { ...spec, config, network }, forward);
+  return forwardJob(inputs, () => ({ parameters: toArrays(parameters) }), { ...spec, config, network }, forward);
 }
 
 async function encodeJob(spec: WorkSpec, compiled: boolean): Promise<Job> {

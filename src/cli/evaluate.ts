@@ -9,9 +9,13 @@ import { independenceNote } from "../model/metrics/independence";
 import type { Evaluation } from "../model/metrics";
 import type { TrainConfig } from "../model/config";
 
+/** As sample() has it where nothing is said; the command line loads the engine only when it is needed. */
+const SAMPLE_TEMPERATURE = 1;
+
 interface EvaluateFlags {
   count: number;
   seed: number;
+  temperature: number;
   features?: FeatureNetworkName;
   reference?: string;
   saveReference?: string;
@@ -23,7 +27,8 @@ export function evaluateCommand(): Command {
     .description("measure a model's one-step samples against held-out images")
     .argument("[model]", "a model file or the name of a run; the shipped avatars by default")
     .option("--count <images>", "samples to measure", wholeNumber, 2000)
-    .option("--seed <number>", "seed of the noise", wholeNumber, 0);
+    .option("--seed <number>", "seed of the noise", wholeNumber, 0)
+    .option("--temperature <deviation>", "standard deviation of the noise; below 1 images vary less and are cleaner", Number, SAMPLE_TEMPERATURE);
   command
     .option("--features <network>", "network in whose features distances are measured: efficientnet-lite2 (default), inception-fid, dinov2-b ...")
     .option("--reference <file>", "take the Frechet distance to saved statistics; refused if they were made with another network or resize, or of images of another size")
@@ -55,7 +60,7 @@ async function evaluate(name: string | undefined, flags: EvaluateFlags): Promise
     const networks = await loadEvaluationNetworks(splits, { ...options, features: flags.features });
     // Its two files are downloaded by hand: where they are missing, all else is measured.
     const lpips = hasWeights("vgg16") && hasWeights("lpips-vgg16-heads") ? await loadLpips() : undefined;
-    const images = generatedBatches((labels, seed) => sample(model, labels, { seed }), splits.test, { count: flags.count, seed: flags.seed * 1_000_003 });
+    const images = generatedBatches((labels, seed) => sample(model, labels, { seed, temperature: flags.temperature }), splits.test, { count: flags.count, seed: flags.seed * 1_000_003 });
     const result = await evaluateImages(images, splits.test, { ...networks, lpips }, { ...options, count: flags.count, seed: flags.seed, referenceStatistics, lossNetworks: lossNetworksOf(model) });
     if (flags.saveReference !== undefined) {
       const { statistics } = await datasetFeatures(splits.test, networks.features, options);
@@ -65,8 +70,8 @@ async function evaluate(name: string | undefined, flags: EvaluateFlags): Promise
     networks.features.dispose();
     networks.judge.dispose();
     lpips?.dispose();
-    if (flags.json) console.log(JSON.stringify({ ok: true, model: file, ...result }, null, 2));
-    else console.log(`${formatEvaluation(file, result)}${lpips ? "" : "\nLPIPS diversity: no weights; npx crossflow weights list says which files (vgg16, lpips-vgg16-heads)"}`);
+    if (flags.json) console.log(JSON.stringify({ ok: true, model: file, temperature: flags.temperature, ...result }, null, 2));
+    else console.log(`${formatEvaluation(file, result, flags.temperature)}${lpips ? "" : "\nLPIPS diversity: no weights; npx crossflow weights list says which files (vgg16, lpips-vgg16-heads)"}`);
   } catch (error) {
     if (!signal.aborted) throw error;
     throw new CommandError("Interrupted. Features of real images that were computed are kept.", EXIT.interrupted, { cause: error });
@@ -75,12 +80,12 @@ async function evaluate(name: string | undefined, flags: EvaluateFlags): Promise
   }
 }
 
-/** The table of an evaluation; what is not independent is marked in its row. */
-export function formatEvaluation(file: string, result: Evaluation): string {
+/** The table of an evaluation; what is not independent is marked in its row, and a temperature that is not the usual one is said. */
+export function formatEvaluation(file: string, result: Evaluation, temperature = SAMPLE_TEMPERATURE): string {
   const note = independenceNote(result.lossNetworks);
   return formatTable([
     ["model", file],
-    ["measured", `one step a sample; ${evaluationCaption(result)}`],
+    ["measured", `one step a sample${temperature === SAMPLE_TEMPERATURE ? "" : ` at temperature ${temperature}`}; ${evaluationCaption(result)}`],
     ...evaluationTable(result).map(({ measure, value, "95 % interval": interval }) => [measure, interval === "-" ? value : `${value}, 95 % interval ${interval}`]),
     ...(note === undefined ? [] : [["losses", note]]),
   ]);

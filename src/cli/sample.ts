@@ -9,6 +9,7 @@ interface SampleFlags {
   class?: string;
   count: number;
   seed: number;
+  temperature: number;
   r: number;
   out?: string;
   scale: number;
@@ -37,11 +38,12 @@ export function sampleCommand(): Command {
     .option("--class <name>", "one class only; all by default")
     .option("--count <images>", "images of each class", wholeNumber, 8)
     .option("--seed <number>", "seed of the noise", wholeNumber, 0)
+    .option("--temperature <deviation>", "standard deviation of the noise; below 1 images vary less and are cleaner", Number, 1)
     .option("--r <time>", "the time that the network is asked for, 0 to 1", Number, 0)
     .option("--scale <factor>", "enlarge each pixel so many times", wholeNumber, 4)
     .option("--out <file>", "picture to write (.png, .jpg or .webp)");
   addJsonOption(command).action(sampleImages);
-  return addExamples(command, ["sample", "sample --class lorelei --count 16 --out lorelei.png", "sample first --seed 7 --out samples.png"]);
+  return addExamples(command, ["sample", "sample --class lorelei --count 16 --out lorelei.png", "sample first --seed 7 --temperature 0.8 --out samples.png"]);
 }
 
 async function sampleImages(name: string | undefined, flags: SampleFlags): Promise<void> {
@@ -57,14 +59,14 @@ async function sampleImages(name: string | undefined, flags: SampleFlags): Promi
   if (classes.includes(-1)) throw new CommandError(`This model has no class "${flags.class}": ${nearestNames(flags.class ?? "", model.classNames).join(", ") || model.classNames.join(", ")}`, EXIT.usage);
   const labels = classes.flatMap((label) => new Array<number>(flags.count).fill(label));
   const started = performance.now();
-  const images = sample(model, labels, { seed: flags.seed, r: flags.r });
+  const images = sample(model, labels, { seed: flags.seed, temperature: flags.temperature, r: flags.r });
   const pixels = await imagesToPixels(images);
   const milliseconds = (performance.now() - started) / labels.length;
   images.dispose();
   disposeModel(model);
   const out = flags.out ?? "samples.png";
   await writePicture(out, imageGrid(pixels, model.network.imageSize, { columns: flags.count, scale: flags.scale }));
-  const result = { model: file, picture: out, classes: classes.map((label) => model.classNames[label]), count: flags.count, seed: flags.seed, millisecondsPerImage: milliseconds };
+  const result = { model: file, picture: out, classes: classes.map((label) => model.classNames[label]), count: flags.count, seed: flags.seed, temperature: flags.temperature, millisecondsPerImage: milliseconds };
   if (flags.json) console.log(JSON.stringify({ ok: true, ...result }, null, 2));
   else console.log(`${out}: one row a class (${result.classes.join(", ")}), ${milliseconds.toFixed(1)} ms an image`);
 }

@@ -83,7 +83,7 @@ export interface TrainConfig extends TimeOptions, TimeSamplerOptions, AverageOpt
   timeShift: number;
   /** Along what F is differentiated: "conditional", eps - z (the paper's), or "marginal", its mean over the training latents of the class given z_t (ours). */
   velocity: string;
-  /** What F(z_t, 0, y) learns from: "derivative", dF/dt as everywhere (the paper's), or "consistency", F at an earlier point of the trajectory (ours). */
+  /** What F(z_t, 0, y) learns from: "derivative", dF/dt as everywhere (the paper's), "consistency", F at an earlier point of the trajectory, or "distillation", F after many steps of the network's own flow (both ours). */
   endTarget: string;
   /** Largest factor t (t - r) / r at which losses on pictures use x_hat. */
   correctionLimit: number;
@@ -213,7 +213,7 @@ export const TRAIN_OPTIONS: { [Key in keyof TrainConfig]: Option<TrainConfig[Key
   noiseShare: share(0.4, "share of the samples with r = 0"),
   timeShift: rate(1),
   velocity: oneOf<string>("marginal", ["conditional", "marginal"]),
-  endTarget: oneOf<string>("derivative", ["derivative", "consistency"]),
+  endTarget: oneOf<string>("derivative", ["derivative", "consistency", "distillation"]),
   correctionLimit: rate(1),
   optimizer: oneOf<string>("muon", ["muon", "adamw"]),
   learningRate: rate(2e-3, "a step"),
@@ -279,7 +279,7 @@ export function resolveConfig(given: Partial<TrainConfig> = {}): TrainConfig {
     }
   }
   if (faults.length === 0 && config.batchSize % config.accumulation !== 0) faults.push(`accumulation ${config.accumulation} does not divide batchSize ${config.batchSize}`);
-  if (faults.length === 0 && config.endTarget === "consistency" && config.method !== "crossflow") faults.push(`endTarget "consistency" is for the method "crossflow", not "${config.method}": set endTarget to "derivative"`);
+  if (faults.length === 0 && config.endTarget !== "derivative" && config.method !== "crossflow") faults.push(`endTarget "${config.endTarget}" is for the method "crossflow", not "${config.method}": set endTarget to "derivative"`);
   if (faults.length === 0 && config.endTarget === "consistency" && config.velocity !== "marginal") faults.push(`endTarget "consistency" follows the marginal velocity: set velocity to "marginal", not "${config.velocity}"`);
   if (faults.length > 0) throw new Error(`the configuration can not be used: ${faults.join("; ")}`);
   return config;

@@ -165,7 +165,8 @@ export function network(config: NetworkConfig, parameters: Parameters, zT: tf.Te
   tokens = tf.add(tokens, parameter(parameters, "positionEmbedding"));
 
   const table = rotaryTable(side, prefix, config.width / config.heads);
-  const part: Part = recompute ? (name, x, fn) => recomputed((input, weights, [cosine, sine]) => fn(input, weights, { cosine, sine }), x, under(parameters, name), [table.cosine, table.sine]) : (name, x, fn) => fn(x, parameters, table);
+  // A scope for each part: run op by op, what it leaves behind would otherwise stay until the whole network is done.
+  const part: Part = recompute ? (name, x, fn) => recomputed((input, weights, [cosine, sine]) => fn(input, weights, { cosine, sine }), x, under(parameters, name), [table.cosine, table.sine]) : (name, x, fn) => tf.tidy(() => fn(x, parameters, table));
   for (let block = 0; block < config.depth; block++) {
     const name = `blocks.${block}`;
     tokens = part(name, tokens, (x, weights, places) => {

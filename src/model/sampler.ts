@@ -8,6 +8,8 @@ export interface SampleOptions {
   seed?: number;
   /** Noise [N, h, w, c], one latent a label. */
   eps?: tf.Tensor4D;
+  /** Standard deviation of the noise; ignored where `eps` is given. Below 1 images vary less and are cleaner (Kingma and Dhariwal, 2018, "Glow": sampling at a reduced temperature). */
+  temperature?: number;
   /** The time that the network is asked for; 0 is the end of the trajectory. */
   r?: number;
   /** Images evaluated at once. */
@@ -22,13 +24,13 @@ export interface SampleOptions {
 const OTHER_SAMPLING: readonly string[] = ["latent-flow", "latent-meanflow", "pixel-meanflow"];
 
 /** One-step sampling as the method has it: r = 0. */
-export const SAMPLE_DEFAULTS = { seed: 0, r: 0, batchSize: 64, compile: true };
+export const SAMPLE_DEFAULTS = { seed: 0, temperature: 1, r: 0, batchSize: 64, compile: true };
 
 /**
  * Samples images in one step: x = F(eps, 0, y).
  * @param labels one class label an image, 0 to the number of classes ("no class")
  * @returns images [N, H, W, 3], clamped to [-1, 1]
- * @throws RangeError when a label is no class of the model
+ * @throws RangeError when a label is no class of the model, or the temperature is no number from 0 on
  */
 export function sample(model: Model, labels: ArrayLike<number>, options: SampleOptions = {}): tf.Tensor4D {
   const settings = { ...SAMPLE_DEFAULTS, ...options };
@@ -36,14 +38,17 @@ export function sample(model: Model, labels: ArrayLike<number>, options: SampleO
   const { method = "crossflow" } = (model.provenance.config ?? {}) as { method?: string };
   if (OTHER_SAMPLING.includes(method)) throw new Error(`this model was trained by the method "${method}", which is sampled otherwise: use generateImages()`);
   for (const label of Array.from(labels)) if (!Number.isInteger(label) || label < 0 || label > classes) throw new RangeError(`label ${label} is no class of this model: 0 to ${classes - 1}, or ${classes} for no class`);
+  const { temperature } = settings;
+  if (!(temperature >= 0 && Number.isFinite(temperature))) throw new RangeError(`the temperature is the noise's standard deviation, 0 or more and usually up to 1, not ${temperature}`);
   return tf.tidy(() => {
     const shape: [number, number, number, number] = [labels.length, latentSize, latentSize, latentChannels];
-    const eps = options.eps ?? tf.tensor4d(randomStream(settings.seed, "sampling noise").normal(shape.reduce((product, size) => product * size)), shape);
+    const noise = (): tf.Tensor4D => tf.tensor4d(randomStream(settings.seed, "sampling noise").normal(shape.reduce((product, size) => product * size)), shape);
+    const eps = options.eps ?? tf.mul<tf.Tensor4D>(noise(), temperature);
     return mapBatches(model, eps, labels, settings);
   });
 }
 
-export type DecodeOptions = Omit<SampleOptions, "seed" | "eps">;
+export type DecodeOptions = Omit<SampleOptions, "seed" | "eps" | "temperature">;
 
 /**
  * Decodes latents to images with the same network, F(z, r ~ 0, y): the replacement of the autoencoder's decoder.

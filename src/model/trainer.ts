@@ -103,7 +103,7 @@ export async function* train(given: Partial<TrainConfig>, options: TrainOptions 
   const state = createTrainingState(config, resources.network, adversarial === undefined ? undefined : resources.critic);
   const order = epochBatches(rows, { batchSize: config.batchSize, stream: randomStream(config.seed, "data order"), horizontalFlip: config.horizontalFlip });
   const reference = config.velocity === "marginal" ? latentReference(rows.inMemory!.latents, rows.inMemory!.labels) : undefined;
-  const step = trainingStep(config, state, { features: levelsOf(resources.perceptual), criticFeatures: levelsOf(resources.critic), reference });
+  const step = trainingStep(config, state, { features: levelsOf(resources.perceptual), criticFeatures: levelsOf(resources.critic), reference, latentsOf: resources.encoder && ((images) => resources.encoder!.encode(images)) });
   let batches: BatchesAhead | undefined;
   let observer: { window: DiagnosticsWindow; probe: Probe } | undefined;
   let savedStep = -1;

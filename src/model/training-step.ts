@@ -1,6 +1,7 @@
 import { methodNamed } from "./baselines";
 import type { TrainConfig } from "./config";
 import { consistencyTarget } from "./consistency";
+import { distillationTarget, type LatentsOf } from "./distillation";
 import { augment, augmentationsOf, type AugmentationDraws } from "./augmentation";
 import { critic, type Scores } from "./critic";
 import { featureCritic } from "./critic-features";
@@ -52,6 +53,8 @@ export interface FrozenParts {
   criticFeatures?: FeatureLevels;
   /** The training data's latents, where the configuration's velocity is the marginal one. */
   reference?: LatentReference;
+  /** The encoder, where the configuration's endTarget is "distillation". */
+  latentsOf?: LatentsOf;
 }
 
 /** Outputs with a number for each sample: norm of the gradient that reaches F (1: the default pixel loss's pull), root mean squares of t R and of dF/dt. */
@@ -117,7 +120,12 @@ function partGradients(config: TrainConfig, state: TrainingState, part: BatchPar
   const derivative = method.derivative?.(field, part, options.offDiagonal);
   const atEnd = <T extends tf.Tensor>(tensor: T): T => tf.slice(tensor, 0, options.atEnd);
   const average: ImageField = (latents, r, y) => network(state.network, state.variables.average, latents, r, y);
-  const endTarget = config.endTarget === "consistency" && options.atEnd > 0 ? consistencyTarget(average, atEnd(zT), atEnd(part.t), atEnd(part.earlier), atEnd(part.y), options.reference!) : undefined;
+  const endTargets: Record<string, () => tf.Tensor4D | undefined> = {
+    derivative: () => undefined,
+    consistency: () => consistencyTarget(average, atEnd(zT), atEnd(part.t), atEnd(part.earlier), atEnd(part.y), options.reference!),
+    distillation: () => distillationTarget(average, options.latentsOf!, atEnd(zT), atEnd(part.t), atEnd(part.y)),
+  };
+  const endTarget = options.atEnd > 0 ? endTargets[config.endTarget]() : undefined;
   const metrics: Record<string, tf.Tensor> = {};
   const note = (name: string, value: tf.Tensor): void => void (metrics[name] = tf.keep(stopGradient(value)));
   const { on } = adversarialVariant(adversarialName(config) ?? "adversarial");

@@ -46,8 +46,8 @@ describe("statistics of the benchmark", () => {
 describe("the report", () => {
   it("has a row of peak memory for each row of time, and none for what was not measured", () => {
     const row = { work: "step", size: "tiny", peer: "JAX jit" } as const;
-    const measured = { ...row, batchSize: 1, ours: 1, theirs: 2, unit: "s/step", ratio: 2, spread: [2, 2], repeats: 1, firstSeconds: { ours: 1, theirs: 1 }, peakBytes: { ours: 400, theirs: 100 }, baseBytes: { ours: 1, theirs: 1 }, agreement: { metrics: 0, weights: 0 } } as const;
-    assert.deepEqual(memoryRows([{ ...measured, spread: [2, 2] }, { ...row, failure: "no time" }]), [{ work: "peak memory of step", size: "tiny", peer: "JAX jit", ours: 400, theirs: 100, unit: "bytes", ratio: 0.25 }]);
+    const measured = { ...row, batchSize: 1, ours: 1, theirs: 2, unit: "s/step", ratio: 2, spread: [2, 2], repeats: 1, firstSeconds: { ours: 1, theirs: 1 }, peakBytes: { ours: 400, theirs: 100 }, fileBytes: { ours: 350, theirs: 0 }, baseBytes: { ours: 1, theirs: 1 }, agreement: { metrics: 0, weights: 0 } } as const;
+    assert.deepEqual(memoryRows([{ ...measured, spread: [2, 2] }, { ...row, failure: "no time" }]), [{ work: "peak memory of step", size: "tiny", peer: "JAX jit", ours: 400, theirs: 100, unit: "bytes", ratio: 0.25, own: { ours: 50, theirs: 100, ratio: 2 } }]);
   });
 });
 

@@ -161,6 +161,7 @@ test("a network that a loss used is marked, whatever the loss is called, and sav
   const marked = lines.filter((line) => line.includes("(not independent)")).map((line) => line.split(/ {2,}/)[0]);
   assert.deepEqual(marked, ["Frechet distance", "kernel distance", "precision", "recall", "density", "coverage"]);
   assert.match(lines.join("\n"), /150 samples, seed 0, against 90 images of \w+ \(test\), the Frechet distance to saved statistics of 150 images of colours \(train\); features: colour, none/);
+  assert.match(formatEvaluation("model.safetensors", record, 0.8), /one step a sample at temperature 0\.8; 150 samples/);
   assert.match(lines.at(-1)!, /A loss learned from colour: what is measured there is not independent, and does not judge this training\.$/);
   assert.deepEqual([record.reference, record.referenceCount], [{ count: 150, about }, 90]);
   assert.ok(record.frechetDistance < 1e-9, `${record.frechetDistance}`);

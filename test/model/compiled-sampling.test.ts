@@ -85,3 +85,19 @@ describe("a compiled function that is followed", () => {
     assert.deepEqual([...jvp((x: tf.Tensor) => square({ x }).y, [point], [tf.tensor1d([1, 10])]).tangent.dataSync()], [6, -20]);
   });
 });
+
+describe("the temperature", () => {
+  it("scales the noise of the seed, down to one image a class, and leaves noise that is given alone", () => {
+    const model = smallModel();
+    const options = { seed: 3, compile: false };
+    const noise = tf.tensor4d(randomStream(3, "sampling noise").normal(3 * 64), [3, 4, 4, 4]);
+    const [cool, expected, given] = [sample(model, [0, 1, 2], { ...options, temperature: 0.5 }), sample(model, [0, 1, 2], { ...options, eps: tf.mul<tf.Tensor4D>(noise, 0.5) }), sample(model, [0, 1, 2], { ...options, eps: noise, temperature: 0.5 })];
+    assert.equal(distance(cool, expected), 0);
+    assert.equal(distance(given, sample(model, [0, 1, 2], options)), 0);
+    const frozen = sample(model, [1, 1, 2], { ...options, temperature: 0 });
+    const [first, second, other] = tf.unstack(frozen);
+    assert.ok(distance(first, second) === 0 && distance(first, other) > 0.01);
+    for (const temperature of [-1, NaN, Infinity]) assert.throws(() => sample(model, [0], { temperature }), new RegExp(`standard deviation, 0 or more and usually up to 1, not ${temperature}`));
+    disposeModel(model);
+  });
+});

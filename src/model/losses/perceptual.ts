@@ -38,13 +38,13 @@ export function perceptualLoss(options: Partial<PerceptualLossOptions> = {}): Lo
 }
 
 /**
- * The perceptual loss at r = 0 (ours): the same distance between the one-step images F(z_t, 0, y) and their consistency targets, which are
- * the same picture seen from further down the trajectory, whereas x0 is another picture as soon as z_t has forgotten it.
+ * The perceptual loss at r = 0 (ours): the same distance between the one-step images F(z_t, 0, y) and their targets (consistency or distillation), which are
+ * the same picture seen from further down a trajectory, whereas x0 is another picture as soon as z_t has forgotten it.
  * @throws Error when the training has no such targets
  */
 export function perceptualConsistencyLoss({ huberDelta, samples }: Pick<PerceptualLossOptions, "huberDelta" | "samples"> = { huberDelta: PERCEPTUAL_LOSS_DEFAULTS.huberDelta, samples: 12 }): Loss {
   return ({ F, endTarget, features }) => {
-    if (!endTarget) throw new Error('it compares with consistency targets: set endTarget to "consistency", and endShare above 0');
+    if (!endTarget) throw new Error('it compares with what F shall be at r = 0: set endTarget to "consistency" or "distillation", and endShare above 0');
     const count = samples > 0 ? Math.min(samples, endTarget.shape[0]) : endTarget.shape[0];
     return featureDistance(features, tf.slice(F, 0, count), tf.slice(endTarget, 0, count), tf.ones([count]), { batchSize: F.shape[0], huberDelta });
   };

@@ -10,10 +10,10 @@ import { projectRoot } from "../../src/model/files";
 import { environmentPython } from "../../src/setup/python";
 
 const source = `import { display, figurePng, lineChart, markdown, progressBar, showFigure, showTable } from "crossflow/kernel";
-const figure = lineChart({ name: "falling", y: [3, 2, 1] }, { title: "A \\"loss\\"" });
+const figure = lineChart({ name: "falling", y: [3, 2, 1] }, { title: "A <loss>" });
 await showFigure(figure);
 display({ "image/png": await figurePng(figure), "text/plain": "a picture <of> it" });
-display({ "image/png": await figurePng(figure), "text/plain": "unused" }, { metadata: { "image/png": { width: 100, alt: "its own words" } } });
+display({ "image/png": await figurePng(figure), "text/plain": "un" + "used" }, { metadata: { "image/png": { width: 100, alt: "its own words" } } });
 showTable([{ name: "first", value: 0.5 }]);
 markdown("**bold** $x^2$");
 const bar = progressBar();
@@ -34,13 +34,13 @@ test("nbconvert's page shows each display once, pictures with their text alterna
       const alternatives = [...body.matchAll(/<img[^>]*>/g)].map(([image]) => /alt="([^"]*)"/.exec(image)?.[1]);
       assert.equal(alternatives.length, 3, template);
       if (template !== "lab") {
-        assert.match(alternatives[0] ?? "", /A &#34;loss&#34;[\s\S]*falling/, template);
+        assert.match(alternatives[0] ?? "", /A &lt;loss&gt;[\s\S]*falling/, template);
         assert.deepEqual(alternatives.slice(1), ["a picture &lt;of&gt; it", "its own words"], template);
       }
       assert.equal([...body.matchAll(/<table/g)].length, 1, template);
       assert.equal([...body.matchAll(/<progress/g)].length, 1, template);
       assert.equal([...body.matchAll(/<strong>bold<\/strong>/g)].length, 1, template);
-      assert.doesNotMatch(body, /\u001b|plotly|unused/, template);
+      assert.equal(/\u001b|plotly|unused/.exec(body), null, template);
     }
   } finally {
     await rm(folder, { recursive: true });

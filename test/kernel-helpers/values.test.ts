@@ -98,7 +98,7 @@ test("in Deno's kernel displays go out by its own function", () => {
   place.Deno = { jupyter: { broadcast: async (...message: unknown[]) => void sent.push(message) } };
   display({ "image/png": new Uint8Array([1, 2, 3]), "text/plain": "picture" }, { id: "x", update: true });
   delete place.Deno;
-  assert.deepEqual(sent, [["update_display_data", { data: { "image/png": "AQID", "text/plain": "picture" }, metadata: {}, transient: { display_id: "x" } }]]);
+  assert.deepEqual(sent, [["update_display_data", { data: { "image/png": "AQID", "text/plain": "picture" }, metadata: { "image/png": { alt: "picture" } }, transient: { display_id: "x" } }]]);
 });
 
 test("a long line is thinned without losing its spikes or its ends", () => {

@@ -12,11 +12,8 @@ process.env.TF_ENABLE_ONEDNN_OPTS ??= "1";
 // TensorFlow's best-fit allocator keeps what a step frees for the next one.
 process.env.TF_CPU_ALLOCATOR_USE_BFC ??= "true";
 
-// The package calls these functions of node:util, which Node 24 no longer has.
-const removedFromNode = { isNullOrUndefined: (value: unknown) => value == null, isArray: Array.isArray };
-for (const [name, replacement] of Object.entries(removedFromNode)) {
-  if (!(name in nodeUtil)) Object.assign(nodeUtil, { [name]: replacement });
-}
+// The package calls these functions of node:util, which Node 24 no longer has, and of which Node 22 warns below a notebook's cell.
+Object.assign(nodeUtil, { isNullOrUndefined: (value: unknown) => value == null, isArray: Array.isArray });
 
 /** Why the native TensorFlow engine could not be loaded; undefined when it could. */
 export const nativeEngineError: Error | undefined = loadNativeEngine();

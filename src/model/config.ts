@@ -83,7 +83,7 @@ export interface TrainConfig extends TimeOptions, TimeSamplerOptions, AverageOpt
   timeShift: number;
   /** Along what F is differentiated: "conditional", eps - z (the paper's), or "marginal", its mean over the training latents of the class given z_t (ours). */
   velocity: string;
-  /** What F(z_t, 0, y) learns from: "derivative", dF/dt as everywhere (the paper's), "consistency", F at an earlier point of the trajectory, or "distillation", F after many steps of the network's own flow (both ours). */
+  /** What F(z_t, 0, y) learns from: "derivative", dF/dt as everywhere (the paper's), "consistency", F at an earlier point of the trajectory, or "distillation", the initial model after many steps of its own flow (both ours). */
   endTarget: string;
   /** Largest factor t (t - r) / r at which losses on pictures use x_hat. */
   correctionLimit: number;
@@ -280,6 +280,7 @@ export function resolveConfig(given: Partial<TrainConfig> = {}): TrainConfig {
   }
   if (faults.length === 0 && config.batchSize % config.accumulation !== 0) faults.push(`accumulation ${config.accumulation} does not divide batchSize ${config.batchSize}`);
   if (faults.length === 0 && config.endTarget !== "derivative" && config.method !== "crossflow") faults.push(`endTarget "${config.endTarget}" is for the method "crossflow", not "${config.method}": set endTarget to "derivative"`);
+  if (faults.length === 0 && config.endTarget === "distillation" && config.initialModel === "") faults.push(`endTarget "distillation" learns from a trained network: set initialModel to its file (train --from FILE)`);
   if (faults.length === 0 && config.endTarget === "consistency" && config.velocity !== "marginal") faults.push(`endTarget "consistency" follows the marginal velocity: set velocity to "marginal", not "${config.velocity}"`);
   if (faults.length > 0) throw new Error(`the configuration can not be used: ${faults.join("; ")}`);
   return config;

@@ -5,32 +5,38 @@ import { perSample } from "./trajectory";
 /** Images [B, H, W, 3] in [-1, 1] -> normalised latents [B, h, w, c]: an encoder's encode(). */
 export type LatentsOf = (images: tf.Tensor4D) => tf.Tensor4D;
 
-/** How far the network follows its own flow, and in how many of Euler's steps: down to a fifth of t, where F(z, 0, y) is clean. */
-export const OWN_FLOW = { steps: 5, endShare: 0.2 };
+/** A trained network, and the encoder of its latents. */
+export interface Teacher {
+  field: ImageField;
+  latentsOf: LatentsOf;
+}
+
+/** How far a network's own flow is followed, and in how many of Euler's steps: down to a tenth of t, where F(z, 0, y) is clean. */
+export const OWN_FLOW = { steps: 6, endShare: 0.1 };
 
 /**
- * The velocity that the network has learned itself. On the diagonal F(z_t, t, y) is the mean image of all that may have led to z_t, and its latent about the mean
+ * The velocity that a network has learned. On the diagonal F(z_t, t, y) is the mean image of all that may have led to z_t, and its latent about the mean
  * latent, so v(z_t, t | y) = (z_t - E(F(z_t, t, y))) / t, the mean of eps - z. Unlike the velocity of the training latents it goes as smoothly as the network can.
  * @param zT latents [B, h, w, c]
  * @param t times [B], above 0
  * @param y class labels, int32 [B]
  * @returns velocities [B, h, w, c]
  */
-export function networkVelocity(field: ImageField, latentsOf: LatentsOf, zT: tf.Tensor4D, t: tf.Tensor1D, y: tf.Tensor1D): tf.Tensor4D {
+export function networkVelocity({ field, latentsOf }: Teacher, zT: tf.Tensor4D, t: tf.Tensor1D, y: tf.Tensor1D): tf.Tensor4D {
   return tf.tidy(() => tf.div(tf.sub(zT, latentsOf(tf.clipByValue(field(zT, t, y), -1, 1))), perSample(t)));
 }
 
 /**
- * Follows the network's own flow downwards, from t to a share of t, by Euler's steps of equal length.
+ * Follows a network's own flow downwards, from t to a share of t, by Euler's steps of equal length.
  * @param share of t at which it ends, above 0 and below 1
  * @returns z at the times share t [B, h, w, c]
  */
-export function latentsAlongOwnFlow(field: ImageField, latentsOf: LatentsOf, zT: tf.Tensor4D, t: tf.Tensor1D, y: tf.Tensor1D, { steps, endShare } = OWN_FLOW): tf.Tensor4D {
+export function latentsAlongOwnFlow(teacher: Teacher, zT: tf.Tensor4D, t: tf.Tensor1D, y: tf.Tensor1D, { steps, endShare } = OWN_FLOW): tf.Tensor4D {
   const length = (1 - endShare) / steps; // of a step, as a share of t
   return tf.tidy(() => {
     let point = zT;
     for (let step = 0; step < steps; step++) {
-      const velocity = networkVelocity(field, latentsOf, point, tf.mul(t, 1 - step * length), y);
+      const velocity = networkVelocity(teacher, point, tf.mul(t, 1 - step * length), y);
       point = tf.sub(point, tf.mul(perSample(tf.mul(t, length)), velocity));
     }
     return point;
@@ -38,12 +44,11 @@ export function latentsAlongOwnFlow(field: ImageField, latentsOf: LatentsOf, zT:
 }
 
 /**
- * What F(z_t, 0, y) has to be, where the network is its own teacher (ours; that one step can learn what many steps of a flow do is Luhman and Luhman's, 2021,
- * "Knowledge distillation in iterative generative models"): the averaged network's image after the many steps of its own flow. The flow of the training latents ends
- * in one of them, at a place that no small network can guess from the noise, so that one step learns a blur of several; the network's own flow is as simple as the network.
- * @param average the network with averaged weights
+ * What F(z_t, 0, y) has to be, where a trained network is the teacher (ours; that one step can learn what many steps of a flow do is Luhman and Luhman's, 2021,
+ * "Knowledge distillation in iterative generative models"): the teacher's image after the many steps of its own flow. The flow of the training latents ends
+ * in one of them, and in which one no small network can tell from the noise, so that one step learns a blur of several; a network's own flow is as simple as the network.
  * @returns F(z at the end of the flow, 0, y) [B, H, W, 3]
  */
-export function distillationTarget(average: ImageField, latentsOf: LatentsOf, zT: tf.Tensor4D, t: tf.Tensor1D, y: tf.Tensor1D, flow = OWN_FLOW): tf.Tensor4D {
-  return tf.tidy(() => average(latentsAlongOwnFlow(average, latentsOf, zT, t, y, flow), tf.zerosLike(t), y));
+export function distillationTarget(teacher: Teacher, zT: tf.Tensor4D, t: tf.Tensor1D, y: tf.Tensor1D, flow = OWN_FLOW): tf.Tensor4D {
+  return tf.tidy(() => teacher.field(latentsAlongOwnFlow(teacher, zT, t, y, flow), tf.zerosLike(t), y));
 }

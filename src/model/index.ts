@@ -19,7 +19,7 @@ export { latentAt, perSample, sampleTimes, timeShiftFor, velocity, type TimeOpti
 
 export { latentReference, marginalVelocity, type LatentReference } from "./marginal-velocity";
 
-export { distillationTarget, latentsAlongOwnFlow, networkVelocity, OWN_FLOW, type LatentsOf } from "./distillation";
+export { distillationTarget, latentsAlongOwnFlow, networkVelocity, OWN_FLOW, type LatentsOf, type Teacher } from "./distillation";
 export { consistencyTarget, EARLIER_SHARE, latentsAtEarlierTimes, TRAJECTORY_STEPS } from "./consistency";
 export { networkConfig, PAPER_SETTINGS, PRESETS, resolveConfig, TRAIN_OPTIONS, type TrainConfig } from "./config";
 export * from "./layers";

@@ -14,7 +14,7 @@ import { interruptSignal, yieldToEventLoop } from "./interrupt";
 import { LossError, lossNamed, type FeatureLevels } from "./losses";
 import { latentReference } from "./marginal-velocity";
 import { networksOfLosses } from "./metrics/independence";
-import { saveModel, type Model } from "./model";
+import { disposeModel, evaluateModel, loadModel, saveModel, type Model } from "./model";
 import { emaDecayAt, learningRateAt, powerDecayAt, SNAPSHOT_SPREADS } from "./optimizer";
 import { createProgress, type ProgressListener } from "./progress";
 import { randomStream, type RandomStream } from "./random";
@@ -103,7 +103,8 @@ export async function* train(given: Partial<TrainConfig>, options: TrainOptions 
   const state = createTrainingState(config, resources.network, adversarial === undefined ? undefined : resources.critic);
   const order = epochBatches(rows, { batchSize: config.batchSize, stream: randomStream(config.seed, "data order"), horizontalFlip: config.horizontalFlip });
   const reference = config.velocity === "marginal" ? latentReference(rows.inMemory!.latents, rows.inMemory!.labels) : undefined;
-  const step = trainingStep(config, state, { features: levelsOf(resources.perceptual), criticFeatures: levelsOf(resources.critic), reference, latentsOf: resources.encoder && ((images) => resources.encoder!.encode(images)) });
+  let teacher: Model | undefined;
+  const step = trainingStep(config, state, { features: levelsOf(resources.perceptual), criticFeatures: levelsOf(resources.critic), reference, teacher: { field: (zT, r, y) => evaluateModel(teacher!, zT, r, y), latentsOf: (images) => resources.encoder!.encode(images) } });
   let batches: BatchesAhead | undefined;
   let observer: { window: DiagnosticsWindow; probe: Probe } | undefined;
   let savedStep = -1;
@@ -125,6 +126,7 @@ export async function* train(given: Partial<TrainConfig>, options: TrainOptions 
       seconds = record.seconds;
       earlierLossNetworks = record.earlierLossNetworks ?? [];
     } else if (config.initialModel !== "") earlierLossNetworks = await startFromModel(config.initialModel, state);
+    if (config.endTarget === "distillation") teacher = await loadModel(config.initialModel);
     const lossNetworks = networksOfLosses(config, earlierLossNetworks);
     await openRun(config, found);
     const snapshotWhenDue = async (): Promise<void> => {
@@ -213,6 +215,7 @@ export async function* train(given: Partial<TrainConfig>, options: TrainOptions 
       observer?.probe.dispose();
       disposeTrainingState(state);
       if (reference) tf.dispose({ ...reference });
+      if (teacher) disposeModel(teacher);
       trainingEnded();
       await loaded?.dispose();
     }

@@ -1,7 +1,7 @@
 import { methodNamed } from "./baselines";
 import type { TrainConfig } from "./config";
 import { consistencyTarget } from "./consistency";
-import { distillationTarget, type LatentsOf } from "./distillation";
+import { distillationTarget, type Teacher } from "./distillation";
 import { augment, augmentationsOf, type AugmentationDraws } from "./augmentation";
 import { critic, type Scores } from "./critic";
 import { featureCritic } from "./critic-features";
@@ -53,8 +53,8 @@ export interface FrozenParts {
   criticFeatures?: FeatureLevels;
   /** The training data's latents, where the configuration's velocity is the marginal one. */
   reference?: LatentReference;
-  /** The encoder, where the configuration's endTarget is "distillation". */
-  latentsOf?: LatentsOf;
+  /** Whom F(z_t, 0, y) learns from, where the configuration's endTarget is "distillation". */
+  teacher?: Teacher;
 }
 
 /** Outputs with a number for each sample: norm of the gradient that reaches F (1: the default pixel loss's pull), root mean squares of t R and of dF/dt. */
@@ -123,7 +123,7 @@ function partGradients(config: TrainConfig, state: TrainingState, part: BatchPar
   const endTargets: Record<string, () => tf.Tensor4D | undefined> = {
     derivative: () => undefined,
     consistency: () => consistencyTarget(average, atEnd(zT), atEnd(part.t), atEnd(part.earlier), atEnd(part.y), options.reference!),
-    distillation: () => distillationTarget(average, options.latentsOf!, atEnd(zT), atEnd(part.t), atEnd(part.y)),
+    distillation: () => distillationTarget(options.teacher!, atEnd(zT), atEnd(part.t), atEnd(part.y)),
   };
   const endTarget = options.atEnd > 0 ? endTargets[config.endTarget]() : undefined;
   const metrics: Record<string, tf.Tensor> = {};

@@ -1,0 +1,90 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, it } from "node:test";
+import { resolveConfig } from "../../src/model/config";
+import { distillationTarget, latentsAlongOwnFlow, networkVelocity, type Teacher } from "../../src/model/distillation";
+import { startEngine } from "../../src/model/engine";
+import { tf } from "../../src/model/engine/tf";
+import { randomStream } from "../../src/model/random";
+import { train } from "../../src/model/trainer";
+import { perSample } from "../../src/model/trajectory";
+import { base, resources } from "./tiny-training";
+
+const folder = mkdtempSync(join(tmpdir(), "crossflow-distillation-"));
+after(() => rmSync(folder, { recursive: true, force: true }));
+before(() => startEngine());
+
+const apart = (actual: tf.Tensor, wanted: tf.Tensor): number => tf.tidy(() => tf.max(tf.abs(tf.sub(actual, wanted))).dataSync()[0]);
+const y = (): tf.Tensor1D => tf.tensor1d([0, 0], "int32");
+
+describe("a network's own flow", () => {
+  it("is the straight line to the latent that its image has, whatever the steps", () => {
+    const [noise, latent] = [1, 2].map((seed) => tf.tensor4d(randomStream(seed, "line").normal(2 * 12), [2, 2, 2, 3]));
+    const teacher: Teacher = { field: () => tf.zeros([2, 4, 4, 3]), latentsOf: () => latent };
+    const t = tf.tensor1d([1, 0.6]);
+    assert.ok(apart(networkVelocity(teacher, noise, t, y()), tf.div(tf.sub(noise, latent), perSample(t))) < 1e-5);
+    for (const steps of [1, 5]) assert.ok(apart(latentsAlongOwnFlow(teacher, noise, t, y(), { steps, endShare: 0.3 }), tf.add(latent, tf.mul(0.3, tf.sub(noise, latent)))) < 1e-5);
+  });
+
+  it("nears the closed form of Gaussian latents as its steps get shorter", () => {
+    // The image is the latent: with latents of mean m and deviation d, E[z | z_t] = m + (1 - t) d^2 / spread(t)^2 (z_t - (1 - t) m), spread(t)^2 = (1 - t)^2 d^2 + t^2.
+    const [mean, deviation, t, end] = [0.1, 0.2, 0.9, 0.3];
+    const teacher: Teacher = {
+      field: (zT, times) => {
+        const left = perSample(tf.sub(1, times));
+        const spread = tf.add(tf.square(tf.mul(left, deviation)), tf.square(perSample(times)));
+        return tf.add(mean, tf.mul(tf.div(tf.mul(left, deviation ** 2), spread), tf.sub(zT, tf.mul(left, mean))));
+      },
+      latentsOf: (images) => images,
+    };
+    const points = [0.2, -0.7, 0.5, 1.1, 0.4, -0.1];
+    const spread = (time: number): number => Math.hypot((1 - time) * deviation, time);
+    const wanted = tf.tensor4d(points.map((point) => (1 - end) * mean + ((point - (1 - t) * mean) * spread(end)) / spread(t)), [2, 1, 1, 3]);
+    const error = (steps: number): number => apart(latentsAlongOwnFlow(teacher, tf.tensor4d(points, [2, 1, 1, 3]), tf.tensor1d([t, t]), y(), { steps, endShare: end / t }), wanted);
+    assert.ok(error(6) < 0.03 && error(48) < 0.15 * error(6), `${error(6)} with 6 steps, ${error(48)} with 48`);
+  });
+
+  it("leads to the target, the teacher's image at its end with r = 0, and leaves no tensor but that", () => {
+    const asked: number[][] = [];
+    const teacher: Teacher = {
+      field: (zT, r) => {
+        asked.push(Array.from(r.dataSync()));
+        return tf.mul(zT, 0.5);
+      },
+      latentsOf: (images) => tf.zerosLike(images),
+    };
+    const [zT, t, labels] = [tf.fill([2, 1, 1, 3], 0.8) as tf.Tensor4D, tf.tensor1d([1, 0.5]), y()];
+    const before = tf.memory().numTensors;
+    const target = distillationTarget(teacher, zT, t, labels, { steps: 2, endShare: 0.5 });
+    assert.equal(tf.memory().numTensors, before + 1);
+    assert.ok(apart(target, tf.fill([2, 1, 1, 3], 0.2)) < 1e-6);
+    assert.deepEqual(asked, [[1, 0.5], [0.75, 0.375], [0, 0]]);
+  });
+});
+
+describe("a training by distillation", () => {
+  const encoder = { ...resources.encoder, encode: (images: tf.Tensor4D) => tf.slice(tf.avgPool(images, 4, 4, "valid"), [0, 0, 0, 0], [-1, -1, -1, 2]) as tf.Tensor4D };
+  const options = { runsFolder: folder, resources: { ...resources, encoder } };
+  const config = { ...base, steps: 4, diagonalShare: 0.25, endShare: 0.5 };
+
+  it("runs compiled as it does step by step, leaves no tensor, and its teacher stays as it was", async () => {
+    for await (const event of train({ ...config, name: "teacher" }, options)) assert.ok(Number.isFinite(event.total));
+    const initialModel = join(folder, "teacher", "model.safetensors");
+    const before = tf.memory().numTensors;
+    const totals = async (name: string, compile: boolean): Promise<number[]> => {
+      const values: number[] = [];
+      for await (const { total } of train({ ...config, name, initialModel, endTarget: "distillation", compile }, options)) values.push(total);
+      return values;
+    };
+    const [compiled, eager] = [await totals("compiled", true), await totals("eager", false)];
+    compiled.forEach((value, step) => assert.ok(Math.abs(value - eager[step]) < 1e-3 * Math.abs(value), `step ${step + 1}: ${value} compiled, ${eager[step]} eager`));
+    assert.equal(tf.memory().numTensors, before);
+  });
+
+  it("says what it needs", () => {
+    assert.throws(() => resolveConfig({ endTarget: "distillation" }), /learns from a trained network: set initialModel to its file/);
+    assert.throws(() => resolveConfig({ endTarget: "distillation", method: "gan" }), /endTarget "distillation" is for the method "crossflow", not "gan"/);
+  });
+});

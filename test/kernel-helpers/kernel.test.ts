@@ -206,7 +206,7 @@ describe("the notebook kernel", () => {
         `showTable([{ name: "<b>", value: 1.5 }]);\n` +
         `const live = createLiveDisplay();\nfor (let step = 0; step < 50; step++) live.update({ "text/plain": "step " + step });\nawait live.flush();`,
     );
-    assert.deepEqual(outputs[0], { output_type: "display_data", data: { "image/png": "AQID", "text/plain": "picture" }, metadata: { "image/png": { width: 5 } } });
+    assert.deepEqual(outputs[0], { output_type: "display_data", data: { "image/png": "AQID", "text/plain": "picture" }, metadata: { "image/png": { alt: "picture", width: 5 } } });
     assert.ok(outputs[1].output_type === "display_data" && String(outputs[1].data["text/html"]).includes("<td style=\"text-align: left\">&lt;b&gt;</td>"));
     assert.deepEqual(outputs[2], { output_type: "display_data", data: { "text/plain": "step 49" }, metadata: {} });
     assert.equal(outputs.length, 3);

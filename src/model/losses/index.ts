@@ -103,7 +103,7 @@ defineLoss("pixel-huber", pixelLoss({ distance: "Huber" }), { formula: "as pixel
 defineLoss("pixel-pseudo-huber", pixelLoss({ distance: "pseudo-Huber" }), { formula: "as pixel, with 0.1^2 (sqrt(1 + (e / 0.1)^2) - 1) in place of e^2", source: "Charbonnier et al., 1997; Song and Dhariwal, 2024" });
 defineLoss("perceptual", perceptualLoss(), { formula: "mean Huber((phi(x_hat) - phi(x0)) / spread), where t (t - r) / r <= correctionLimit", source: `${PAPER}; the gate is ours` });
 defineLoss("perceptual-samples", perceptualLoss({ on: "F", gate: "near the end", gateLimit: 0.5 }), { formula: "mean Huber((phi(F) - phi(x0)) / spread), where r = 0 and t <= 0.5", source: "ours" });
-defineLoss("perceptual-consistency", perceptualConsistencyLoss(), { formula: "mean Huber((phi(F) - phi(F_average(z_s, 0, y))) / spread), where r = 0, s < t", source: "ours; consistency models (Song et al., 2023)" });
+defineLoss("perceptual-consistency", perceptualConsistencyLoss(), { formula: "mean Huber((phi(F) - phi(endTarget)) / spread), where r = 0; endTarget as the option of that name says", source: "ours; consistency models (Song et al., 2023)" });
 const ADVERSARIAL_FORMULAS = {
   relativistic: { formula: "mean softplus(D(x0) - D(G))", source: "Jolicoeur-Martineau, 2018; Huang et al., 2024" },
   hinge: { formula: "-mean D(G)", source: "Lim and Ye, 2017" },

@@ -126,7 +126,10 @@ export async function* train(given: Partial<TrainConfig>, options: TrainOptions 
       seconds = record.seconds;
       earlierLossNetworks = record.earlierLossNetworks ?? [];
     } else if (config.initialModel !== "") earlierLossNetworks = await startFromModel(config.initialModel, state);
-    if (config.endTarget === "distillation") teacher = await loadModel(config.initialModel);
+    if (config.endTarget === "distillation") {
+      teacher = await loadModel(config.initialModel);
+      if (teacher.encoderFingerprint !== resources.encoderFingerprint) throw new Error(`${config.initialModel} can not teach this training: it was trained on the latents of another encoder. Train it further with these first (endTarget "derivative"), or choose the data it was trained on`);
+    }
     const lossNetworks = networksOfLosses(config, earlierLossNetworks);
     await openRun(config, found);
     const snapshotWhenDue = async (): Promise<void> => {

@@ -80,6 +80,10 @@ describe("a training by distillation", () => {
     };
     const [compiled, eager] = [await totals("compiled", true), await totals("eager", false)];
     compiled.forEach((value, step) => assert.ok(Math.abs(value - eager[step]) < 1e-3 * Math.abs(value), `step ${step + 1}: ${value} compiled, ${eager[step]} eager`));
+    const other = { ...options, resources: { ...resources, encoder: { ...encoder, fingerprint: "another" } } };
+    await assert.rejects(async () => {
+      for await (const event of train({ ...config, name: "other-encoder", initialModel, endTarget: "distillation" }, other)) assert.fail(`step ${event.step}`);
+    }, /model\.safetensors can not teach this training: it was trained on the latents of another encoder/);
     assert.equal(tf.memory().numTensors, before);
   });
 

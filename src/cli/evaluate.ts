@@ -2,15 +2,12 @@ import { Command } from "commander";
 import { formatProgress } from "../model/progress";
 import { createReporter } from "../setup/report";
 import { CommandError, EXIT, addExamples, addJsonOption, formatTable, interruptSignal } from "./output";
-import { findModel, wholeNumber } from "./sample";
+import { findModel, SAMPLE_TEMPERATURE, wholeNumber } from "./sample";
 import type { FeatureNetworkName } from "../model/features/load";
 import { evaluationCaption, evaluationTable } from "../model/metrics/evaluation-table";
 import { independenceNote } from "../model/metrics/independence";
 import type { Evaluation } from "../model/metrics";
 import type { TrainConfig } from "../model/config";
-
-/** As sample() has it where nothing is said; the command line loads the engine only when it is needed. */
-const SAMPLE_TEMPERATURE = 1;
 
 interface EvaluateFlags {
   count: number;

@@ -16,6 +16,9 @@ interface SampleFlags {
   json?: boolean;
 }
 
+/** The noise's standard deviation where nothing is said, as sample() has it: the command line loads the engine only when it is needed. */
+export const SAMPLE_TEMPERATURE = 1;
+
 /** The model that comes with the project. */
 export const SHIPPED_MODEL = join("checkpoints", "avatars.safetensors");
 
@@ -38,7 +41,7 @@ export function sampleCommand(): Command {
     .option("--class <name>", "one class only; all by default")
     .option("--count <images>", "images of each class", wholeNumber, 8)
     .option("--seed <number>", "seed of the noise", wholeNumber, 0)
-    .option("--temperature <deviation>", "standard deviation of the noise; below 1 images vary less and are cleaner", Number, 1)
+    .option("--temperature <deviation>", "standard deviation of the noise; below 1 images vary less and are cleaner", Number, SAMPLE_TEMPERATURE)
     .option("--r <time>", "the time that the network is asked for, 0 to 1", Number, 0)
     .option("--scale <factor>", "enlarge each pixel so many times", wholeNumber, 4)
     .option("--out <file>", "picture to write (.png, .jpg or .webp)");

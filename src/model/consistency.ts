@@ -1,7 +1,7 @@
 import { tf } from "./engine/tf";
 import { marginalVelocity, type LatentReference } from "./marginal-velocity";
 import type { ImageField } from "./objective";
-import { perSample } from "./trajectory";
+import { followFlow } from "./trajectory";
 
 /** Euler steps from t down to the earlier time: at most about a tenth of the trajectory each. */
 export const TRAJECTORY_STEPS = 8;
@@ -10,8 +10,7 @@ export const TRAJECTORY_STEPS = 8;
 export const EARLIER_SHARE = { least: 0.2, most: 0.9 } as const;
 
 /**
- * Follows the latent trajectory downwards: dz/dt = v(z, t | y), the marginal velocity over the training latents, by Euler's steps.
- * For a class of one latent that is exact; otherwise the error is of the order of a step's length.
+ * Follows the latent trajectory downwards along v(z, t | y), the marginal velocity over the training latents. For a class of one latent that is exact.
  * @param zT points of the trajectory [B, h, w, c]
  * @param t their times [B], above 0
  * @param earlier times [B] to go to, above 0 and at most t
@@ -19,15 +18,7 @@ export const EARLIER_SHARE = { least: 0.2, most: 0.9 } as const;
  * @returns z at the earlier times [B, h, w, c]
  */
 export function latentsAtEarlierTimes(zT: tf.Tensor4D, t: tf.Tensor1D, earlier: tf.Tensor1D, y: tf.Tensor1D, reference: LatentReference, steps = TRAJECTORY_STEPS): tf.Tensor4D {
-  return tf.tidy(() => {
-    let [point, time] = [zT, t];
-    for (let step = 1; step <= steps; step++) {
-      const next: tf.Tensor1D = tf.add(t, tf.mul(tf.sub(earlier, t), step / steps));
-      point = tf.add(point, tf.mul(perSample(tf.sub(next, time)), marginalVelocity(point, time, y, reference)));
-      time = next;
-    }
-    return point;
-  });
+  return followFlow((point, time) => marginalVelocity(point, time, y, reference), zT, t, earlier, steps);
 }
 
 /**

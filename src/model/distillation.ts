@@ -1,6 +1,6 @@
 import { tf } from "./engine/tf";
 import type { ImageField } from "./objective";
-import { perSample } from "./trajectory";
+import { followFlow, perSample } from "./trajectory";
 
 /** Images [B, H, W, 3] in [-1, 1] -> normalised latents [B, h, w, c]: an encoder's encode(). */
 export type LatentsOf = (images: tf.Tensor4D) => tf.Tensor4D;
@@ -27,26 +27,25 @@ export function networkVelocity({ field, latentsOf }: Teacher, zT: tf.Tensor4D, 
 }
 
 /**
- * Follows a network's own flow downwards, from t to a share of t, by Euler's steps of equal length.
- * @param share of t at which it ends, above 0 and below 1
- * @returns z at the times share t [B, h, w, c]
+ * Follows a network's own flow downwards, from t to a share of t.
+ * @param zT latents [B, h, w, c]
+ * @param t times [B], above 0
+ * @param y class labels, int32 [B]
+ * @param flow in how many of Euler's steps, and the share of t at which it ends, above 0 and below 1
+ * @returns z at the times endShare t [B, h, w, c]
  */
 export function latentsAlongOwnFlow(teacher: Teacher, zT: tf.Tensor4D, t: tf.Tensor1D, y: tf.Tensor1D, { steps, endShare } = OWN_FLOW): tf.Tensor4D {
-  const length = (1 - endShare) / steps; // of a step, as a share of t
-  return tf.tidy(() => {
-    let point = zT;
-    for (let step = 0; step < steps; step++) {
-      const velocity = networkVelocity(teacher, point, tf.mul(t, 1 - step * length), y);
-      point = tf.sub(point, tf.mul(perSample(tf.mul(t, length)), velocity));
-    }
-    return point;
-  });
+  return tf.tidy(() => followFlow((point, time) => networkVelocity(teacher, point, time, y), zT, t, tf.mul(t, endShare), steps));
 }
 
 /**
  * What F(z_t, 0, y) has to be, where a trained network is the teacher (ours; that one step can learn what many steps of a flow do is Luhman and Luhman's, 2021,
  * "Knowledge distillation in iterative generative models"): the teacher's image after the many steps of its own flow. The flow of the training latents ends
  * in one of them, and in which one no small network can tell from the noise, so that one step learns a blur of several; a network's own flow is as simple as the network.
+ * @param zT latents [B, h, w, c]
+ * @param t times [B], above 0
+ * @param y class labels, int32 [B]
+ * @param flow as of latentsAlongOwnFlow()
  * @returns F(z at the end of the flow, 0, y) [B, H, W, 3]
  */
 export function distillationTarget(teacher: Teacher, zT: tf.Tensor4D, t: tf.Tensor1D, y: tf.Tensor1D, flow = OWN_FLOW): tf.Tensor4D {

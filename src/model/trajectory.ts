@@ -88,3 +88,22 @@ export function latentAt(z: tf.Tensor4D, eps: tf.Tensor4D, t: tf.Tensor1D): tf.T
 export function velocity(z: tf.Tensor4D, eps: tf.Tensor4D): tf.Tensor4D {
   return tf.sub(eps, z);
 }
+
+/**
+ * Follows a flow downwards, dz/dt = v(z, t), by Euler's steps of equal length: exact where the velocity is constant along the way, else off by the order of a step's length.
+ * @param velocityAt velocities [B, h, w, c] at points [B, h, w, c] and their times [B]
+ * @param zT points [B, h, w, c] at the times t [B], above 0
+ * @param earlier times [B] to go to, above 0 and at most t
+ * @returns z at the earlier times [B, h, w, c]
+ */
+export function followFlow(velocityAt: (zT: tf.Tensor4D, t: tf.Tensor1D) => tf.Tensor4D, zT: tf.Tensor4D, t: tf.Tensor1D, earlier: tf.Tensor1D, steps: number): tf.Tensor4D {
+  return tf.tidy(() => {
+    let [point, time] = [zT, t];
+    for (let step = 1; step <= steps; step++) {
+      const next: tf.Tensor1D = tf.add(t, tf.mul(tf.sub(earlier, t), step / steps));
+      point = tf.add(point, tf.mul(perSample(tf.sub(next, time)), velocityAt(point, time)));
+      time = next;
+    }
+    return point;
+  });
+}

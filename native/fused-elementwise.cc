@@ -50,6 +50,17 @@ namespace wide {
 }
 #if defined(__clang__)
 #pragma clang attribute pop
+#pragma clang attribute push(__attribute__((target("avx2,fma,avx512f,avx512dq,avx512vl"))), apply_to = function)
+#else
+#pragma GCC pop_options
+#pragma GCC push_options
+#pragma GCC target("avx2,fma,avx512f,avx512dq,avx512vl,prefer-vector-width=512")
+#endif
+namespace widest {
+#include "elementwise-loops.h"
+}
+#if defined(__clang__)
+#pragma clang attribute pop
 #else
 #pragma GCC pop_options
 #endif
@@ -65,6 +76,7 @@ Loops BestLoops() {
   Loops loops;
 #if defined(CROSSFLOW_HAS_WIDE)
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) loops = {wide::Elementwise, wide::RowSums, wide::WithRows};
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) loops = {widest::Elementwise, widest::RowSums, widest::WithRows};
 #endif
   return loops;
 }

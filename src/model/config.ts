@@ -83,8 +83,10 @@ export interface TrainConfig extends TimeOptions, TimeSamplerOptions, AverageOpt
   timeShift: number;
   /** Along what F is differentiated: "conditional", eps - z (the paper's), or "marginal", its mean over the training latents of the class given z_t (ours). */
   velocity: string;
-  /** What F(z_t, 0, y) learns from: "derivative", dF/dt as everywhere (the paper's), "consistency", F at an earlier point of the trajectory, or "distillation", the initial model after many steps of its own flow (both ours). */
+  /** What F(z_t, 0, y) learns from: "derivative", dF/dt as everywhere (the paper's), "consistency", F at an earlier point of the trajectory, or "distillation", a trained network after many steps of its flow (both ours). */
   endTarget: string;
+  /** File of the model that distillation learns from: of the method "crossflow", or "latent-flow", whose latents the initial model decodes (the autoencoder where there is none). Empty: the initial model. */
+  teacherModel: string;
   /** Largest factor t (t - r) / r at which losses on pictures use x_hat. */
   correctionLimit: number;
   /** "muon" (on the matrices of the blocks, AdamW elsewhere) or "adamw". */
@@ -214,6 +216,7 @@ export const TRAIN_OPTIONS: { [Key in keyof TrainConfig]: Option<TrainConfig[Key
   timeShift: rate(1),
   velocity: oneOf<string>("marginal", ["conditional", "marginal"]),
   endTarget: oneOf<string>("derivative", ["derivative", "consistency", "distillation"]),
+  teacherModel: text("", "a file"),
   correctionLimit: rate(1),
   optimizer: oneOf<string>("muon", ["muon", "adamw"]),
   learningRate: rate(2e-3, "a step"),
@@ -280,7 +283,8 @@ export function resolveConfig(given: Partial<TrainConfig> = {}): TrainConfig {
   }
   if (faults.length === 0 && config.batchSize % config.accumulation !== 0) faults.push(`accumulation ${config.accumulation} does not divide batchSize ${config.batchSize}`);
   if (faults.length === 0 && config.endTarget !== "derivative" && config.method !== "crossflow") faults.push(`endTarget "${config.endTarget}" is for the method "crossflow", not "${config.method}": set endTarget to "derivative"`);
-  if (faults.length === 0 && config.endTarget === "distillation" && config.initialModel === "") faults.push(`endTarget "distillation" learns from a trained network: set initialModel to its file (train --from FILE)`);
+  if (faults.length === 0 && config.endTarget === "distillation" && config.teacherModel === "" && config.initialModel === "") faults.push(`endTarget "distillation" learns from a trained network: set teacherModel to its file, or initialModel (train --from FILE)`);
+  if (faults.length === 0 && config.endTarget !== "distillation" && config.teacherModel !== "") faults.push(`teacherModel is whom endTarget "distillation" learns from, and endTarget is "${config.endTarget}": set it to "distillation", or leave out teacherModel`);
   if (faults.length === 0 && config.endTarget === "consistency" && config.velocity !== "marginal") faults.push(`endTarget "consistency" follows the marginal velocity: set velocity to "marginal", not "${config.velocity}"`);
   if (faults.length > 0) throw new Error(`the configuration can not be used: ${faults.join("; ")}`);
   return config;

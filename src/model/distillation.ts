@@ -1,53 +1,140 @@
+import type { Encoder } from "./encoder";
 import { tf } from "./engine/tf";
+import { lossNetworksOf } from "./metrics/independence";
+import { disposeModel, evaluateModel, loadModel, trainingMethodOf, type Model } from "./model";
 import type { ImageField } from "./objective";
 import { followFlow, perSample } from "./trajectory";
 
 /** Images [B, H, W, 3] in [-1, 1] -> normalised latents [B, h, w, c]: an encoder's encode(). */
 export type LatentsOf = (images: tf.Tensor4D) => tf.Tensor4D;
 
-/** A trained network, and the encoder of its latents. */
+/** A flow of latents that a trained network knows, and the images of its end. */
 export interface Teacher {
-  field: ImageField;
-  latentsOf: LatentsOf;
+  /** Latents [B, h, w, c], their times [B] above 0 and classes [B] -> dz/dt [B, h, w, c]. */
+  velocityAt: (zT: tf.Tensor4D, t: tf.Tensor1D, y: tf.Tensor1D) => tf.Tensor4D;
+  /** Latents [B, h, w, c] at the flow's end and classes [B] -> images [B, H, W, 3]. */
+  imageOf: (z: tf.Tensor4D, y: tf.Tensor1D) => tf.Tensor4D;
+  /** In how many of Euler's steps the flow is followed, and the share of t at which it ends, from 0 to below 1. */
+  steps: number;
+  endShare: number;
 }
 
-/** How far a network's own flow is followed, and in how many of Euler's steps: down to a tenth of t, where F(z, 0, y) is clean. */
+/** How far a CrossFlow network's own flow is followed: down to a tenth of t, where F(z, 0, y) is clean. */
 export const OWN_FLOW = { steps: 6, endShare: 0.1 };
 
+/** How far a latent flow is followed: to its end, for its images are made of clean latents. */
+export const LATENT_FLOW = { steps: 8, endShare: 0 };
+
 /**
- * The velocity that a network has learned. On the diagonal F(z_t, t, y) is the mean image of all that may have led to z_t, and its latent about the mean
+ * A CrossFlow network as a teacher, by its own flow. On the diagonal F(z_t, t, y) is the mean image of all that may have led to z_t, and its latent about the mean
  * latent, so v(z_t, t | y) = (z_t - E(F(z_t, t, y))) / t, the mean of eps - z. Unlike the velocity of the training latents it goes as smoothly as the network can.
- * @param zT latents [B, h, w, c]
- * @param t times [B], above 0
- * @param y class labels, int32 [B]
- * @returns velocities [B, h, w, c]
+ * @param field the trained network
+ * @param latentsOf the encoder of its latents
  */
-export function networkVelocity({ field, latentsOf }: Teacher, zT: tf.Tensor4D, t: tf.Tensor1D, y: tf.Tensor1D): tf.Tensor4D {
-  return tf.tidy(() => tf.div(tf.sub(zT, latentsOf(tf.clipByValue(field(zT, t, y), -1, 1))), perSample(t)));
+export function ownFlowTeacher(field: ImageField, latentsOf: LatentsOf, flow: Partial<typeof OWN_FLOW> = {}): Teacher {
+  return {
+    velocityAt: (zT, t, y) => tf.tidy(() => tf.div(tf.sub(zT, latentsOf(tf.clipByValue(field(zT, t, y), -1, 1))), perSample(t))),
+    imageOf: (z, y) => tf.tidy(() => field(z, tf.zeros([z.shape[0]]), y)),
+    ...OWN_FLOW,
+    ...flow,
+  };
 }
 
 /**
- * Follows a network's own flow downwards, from t to a share of t.
+ * A latent flow (the baseline "latent-flow") as a teacher: its network ends in a velocity of latents and costs a fraction of one that ends in images, so it can be
+ * trained for long and followed in many steps.
+ * @param velocity the trained network: latents [B, h, w, c], times [B], classes [B] -> velocities [B, h, w, c]
+ * @param imageOf what makes images of its latents: a CrossFlow network as a decoder, or the autoencoder's decoder
+ */
+export function latentFlowTeacher(velocity: Teacher["velocityAt"], imageOf: Teacher["imageOf"], flow: Partial<typeof LATENT_FLOW> = {}): Teacher {
+  return { velocityAt: velocity, imageOf, ...LATENT_FLOW, ...flow };
+}
+
+/**
+ * Follows a teacher's flow downwards, from t to a share of t.
  * @param zT latents [B, h, w, c]
  * @param t times [B], above 0
  * @param y class labels, int32 [B]
- * @param flow in how many of Euler's steps, and the share of t at which it ends, above 0 and below 1
  * @returns z at the times endShare t [B, h, w, c]
  */
-export function latentsAlongOwnFlow(teacher: Teacher, zT: tf.Tensor4D, t: tf.Tensor1D, y: tf.Tensor1D, { steps, endShare } = OWN_FLOW): tf.Tensor4D {
-  return tf.tidy(() => followFlow((point, time) => networkVelocity(teacher, point, time, y), zT, t, tf.mul(t, endShare), steps));
+export function latentsAlongFlow({ velocityAt, steps, endShare }: Teacher, zT: tf.Tensor4D, t: tf.Tensor1D, y: tf.Tensor1D): tf.Tensor4D {
+  return tf.tidy(() => followFlow((point, time) => velocityAt(point, time, y), zT, t, tf.mul(t, endShare), steps));
 }
 
 /**
  * What F(z_t, 0, y) has to be, where a trained network is the teacher (ours; that one step can learn what many steps of a flow do is Luhman and Luhman's, 2021,
- * "Knowledge distillation in iterative generative models"): the teacher's image after the many steps of its own flow. The flow of the training latents ends
- * in one of them, and in which one no small network can tell from the noise, so that one step learns a blur of several; a network's own flow is as simple as the network.
+ * "Knowledge distillation in iterative generative models"): the teacher's image after the many steps of its flow. The flow of the training latents ends
+ * in one of them, and in which one no small network can tell from the noise, so that one step learns a blur of several; a network's flow is as simple as the network.
  * @param zT latents [B, h, w, c]
  * @param t times [B], above 0
  * @param y class labels, int32 [B]
- * @param flow as of latentsAlongOwnFlow()
- * @returns F(z at the end of the flow, 0, y) [B, H, W, 3]
+ * @returns images [B, H, W, 3]
  */
-export function distillationTarget(teacher: Teacher, zT: tf.Tensor4D, t: tf.Tensor1D, y: tf.Tensor1D, flow = OWN_FLOW): tf.Tensor4D {
-  return tf.tidy(() => teacher.field(latentsAlongOwnFlow(teacher, zT, t, y, flow), tf.zerosLike(t), y));
+export function distillationTarget(teacher: Teacher, zT: tf.Tensor4D, t: tf.Tensor1D, y: tf.Tensor1D): tf.Tensor4D {
+  return tf.tidy(() => teacher.imageOf(latentsAlongFlow(teacher, zT, t, y), y));
+}
+
+export interface TeacherFiles {
+  /** Model that knows the flow: a CrossFlow network or a latent flow. Empty: the initial model. */
+  teacherModel: string;
+  /** Model that the training starts from; it decodes a latent flow's latents. Empty: the autoencoder's decoder does. */
+  initialModel: string;
+}
+
+/** What the training's latents are of. */
+export interface TeacherLatents {
+  encoderFingerprint: string;
+  /** Absent where latents come without it. */
+  encoder?: Pick<Encoder, "encode" | "decode">;
+}
+
+/** A teacher with weights of its own. */
+export interface LoadedTeacher {
+  teacher: Teacher;
+  /** Pretrained networks that losses of its training used: what is measured in them is not independent of what learns from it. */
+  lossNetworks: string[];
+  /** Frees the weights. */
+  dispose: () => void;
+}
+
+/**
+ * Loads a distillation's teacher.
+ * @returns the teacher; its dispose() frees the weights
+ * @throws Error when a file is no model, knows no flow, or was trained on the latents of another encoder, or when an encoder is needed and there is none
+ */
+export async function loadTeacher({ teacherModel, initialModel }: TeacherFiles, { encoderFingerprint, encoder }: TeacherLatents): Promise<LoadedTeacher> {
+  const models: Model[] = [];
+  const dispose = (): void => models.splice(0).forEach(disposeModel);
+  const load = async (file: string): Promise<Model> => {
+    const model = await loadModel(file);
+    models.push(model);
+    if (model.encoderFingerprint !== encoderFingerprint) throw new Error(`${file} can not teach this training: it was trained on the latents of another encoder. Train it further with these first (endTarget "derivative"), or choose the data it was trained on`);
+    return model;
+  };
+  const fieldOf = (model: Model): ImageField => (zT, r, y) => evaluateModel(model, zT, r, y);
+  const needed = (why: string): Pick<Encoder, "encode" | "decode"> => {
+    if (!encoder) throw new Error(`endTarget "distillation" ${why}, and these latents come without their encoder: set endTarget to "derivative"`);
+    return encoder;
+  };
+  const loaded = (teacher: Teacher): LoadedTeacher => ({ teacher, lossNetworks: [...new Set(models.flatMap(lossNetworksOf))], dispose });
+  const decoder = async (): Promise<Teacher["imageOf"]> => {
+    if (initialModel === "") {
+      const autoencoder = needed("decodes latents");
+      return (z) => autoencoder.decode(z);
+    }
+    const model = await load(initialModel);
+    return (z, y) => tf.tidy(() => evaluateModel(model, z, tf.fill([z.shape[0]], model.minimumTime), y));
+  };
+  try {
+    const file = teacherModel || initialModel;
+    const model = await load(file);
+    const method = trainingMethodOf(model);
+    if (method === "latent-flow") return loaded(latentFlowTeacher(fieldOf(model), await decoder()));
+    if (method !== "crossflow") throw new Error(`${file} can not teach this training: a model of the method "${method}" knows no flow of latents. Choose one of the method "crossflow" or "latent-flow"`);
+    const autoencoder = needed("encodes the network's own images");
+    return loaded(ownFlowTeacher(fieldOf(model), (images) => autoencoder.encode(images)));
+  } catch (error) {
+    dispose();
+    throw error;
+  }
 }

@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { mkdir, open, rename, rm } from "node:fs/promises";
 import { homedir } from "node:os";
-import { dirname, join, resolve } from "node:path";
+import { basename, dirname, isAbsolute, join, relative, resolve, sep } from "node:path";
 
 /**
  * Writes a file so that a reader sees either the whole new content or what was there before, even if the process is
@@ -65,6 +65,16 @@ export function projectRoot(start: string = __dirname): string {
       throw new Error(`No CrossFlow project at or above ${resolve(start)}: expected a package.json named "crossflow".`);
     }
   }
+}
+
+/**
+ * A file's path as it may leave this machine: from the project's folder where the file lies in it, else the file's name alone. An empty path stays empty.
+ */
+export function portablePath(file: string, root: string = projectRoot()): string {
+  if (file === "") return "";
+  const within = relative(root, resolve(file));
+  const outside = within === ".." || within.startsWith(`..${sep}`) || isAbsolute(within);
+  return outside ? basename(file) : within.split(sep).join("/");
 }
 
 /**

@@ -22,6 +22,11 @@ export interface Model {
 
 const KIND = "crossflow model";
 
+/** Name of the method that a model was trained by; CrossFlow's where none is noted. */
+export function trainingMethodOf({ provenance }: Pick<Model, "provenance">): string {
+  return (provenance.config as { method?: string } | undefined)?.method ?? "crossflow";
+}
+
 /** Evaluates F(zT, r, y). @see network */
 export function evaluateModel(model: Model, zT: tf.Tensor4D, r: tf.Tensor1D, y: tf.Tensor1D): tf.Tensor4D {
   return tf.tidy(() => network(model.network, model.parameters, zT, r, y));

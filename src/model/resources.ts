@@ -104,7 +104,6 @@ export async function loadTrainingResources(config: TrainConfig, options: Resour
   }
   if (config.dataPath === "") throw new Error(`the data set "${LATENT_SHARDS}" needs dataPath, the folder that crossflow encode --images wrote`);
   if (config.velocity === "marginal") throw new Error(`velocity "marginal" averages over all latents, which "${LATENT_SHARDS}" does not hold in memory: set velocity to "conditional"`);
-  if (config.endTarget === "distillation") throw new Error(`endTarget "distillation" encodes the network's own images, and "${LATENT_SHARDS}" comes without an encoder: set endTarget to "derivative"`);
   if (config.trainCount > 0) throw new Error(`trainCount serves data sets in memory; of "${LATENT_SHARDS}" all images are used`);
   const rows = await openShardRows(config.dataPath, { ...options, horizontalFlip: config.horizontalFlip });
   try {

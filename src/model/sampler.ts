@@ -1,5 +1,5 @@
 import { tf } from "./engine/tf";
-import { evaluateCompiled, evaluateModel, type Model } from "./model";
+import { evaluateCompiled, evaluateModel, trainingMethodOf, type Model } from "./model";
 import type { ProgressListener } from "./progress";
 import { randomStream } from "./random";
 
@@ -35,7 +35,7 @@ export const SAMPLE_DEFAULTS = { seed: 0, temperature: 1, r: 0, batchSize: 64, c
 export function sample(model: Model, labels: ArrayLike<number>, options: SampleOptions = {}): tf.Tensor4D {
   const settings = { ...SAMPLE_DEFAULTS, ...options };
   const { latentSize, latentChannels, classes } = model.network;
-  const { method = "crossflow" } = (model.provenance.config ?? {}) as { method?: string };
+  const method = trainingMethodOf(model);
   if (OTHER_SAMPLING.includes(method)) throw new Error(`this model was trained by the method "${method}", which is sampled otherwise: use generateImages()`);
   for (const label of Array.from(labels)) if (!Number.isInteger(label) || label < 0 || label > classes) throw new RangeError(`label ${label} is no class of this model: 0 to ${classes - 1}, or ${classes} for no class`);
   const { temperature } = settings;

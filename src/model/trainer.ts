@@ -5,16 +5,18 @@ import { restoreCheckpoint, saveCheckpoint, startFromModel } from "./checkpoint"
 import { LATENT_SHARDS, resolveConfig, resolvedTimeShift, type TrainConfig } from "./config";
 import { epochBatches, imagesToPixels } from "./data";
 import { EARLIER_SHARE } from "./consistency";
+import { loadTeacher, type LoadedTeacher } from "./distillation";
 import { createDiagnosticsWindow, createProbe, type Diagnostics, type DiagnosticsWindow, type Probe } from "./diagnostics";
 import { copyOfValues, updateToWeight } from "./diagnostics/update-ratio";
 import { tf } from "./engine/tf";
 import type { FeatureNetwork } from "./features/feature-network";
+import { portablePath } from "./files";
 import { imageGrid, writePicture } from "./image-files";
 import { interruptSignal, yieldToEventLoop } from "./interrupt";
 import { LossError, lossNamed, type FeatureLevels } from "./losses";
 import { latentReference } from "./marginal-velocity";
 import { networksOfLosses } from "./metrics/independence";
-import { disposeModel, evaluateModel, loadModel, saveModel, type Model } from "./model";
+import { saveModel, type Model } from "./model";
 import { emaDecayAt, learningRateAt, powerDecayAt, SNAPSHOT_SPREADS } from "./optimizer";
 import { createProgress, type ProgressListener } from "./progress";
 import { randomStream, type RandomStream } from "./random";
@@ -24,7 +26,7 @@ import { lossShareAt } from "./schedules";
 import { hasSnapshot, saveSnapshot } from "./snapshots";
 import { adversarialName, createTrainingState, disposeTrainingState, type StreamName, type TrainingState } from "./training-state";
 import { batchesAhead, type BatchesAhead, type Rows, type TrainingRows } from "./training-rows";
-import { SAMPLE_OUTPUTS, trainingStep, type CriticInputs, type SnapshotInputs, type StepInputs, type TrainingStep } from "./training-step";
+import { SAMPLE_OUTPUTS, trainingStep, type CriticInputs, type FrozenParts, type SnapshotInputs, type StepInputs, type TrainingStep } from "./training-step";
 import { sampleTimes } from "./trajectory";
 
 /** What one step of a training tells. */
@@ -103,8 +105,9 @@ export async function* train(given: Partial<TrainConfig>, options: TrainOptions 
   const state = createTrainingState(config, resources.network, adversarial === undefined ? undefined : resources.critic);
   const order = epochBatches(rows, { batchSize: config.batchSize, stream: randomStream(config.seed, "data order"), horizontalFlip: config.horizontalFlip });
   const reference = config.velocity === "marginal" ? latentReference(rows.inMemory!.latents, rows.inMemory!.labels) : undefined;
-  let teacher: Model | undefined;
-  const step = trainingStep(config, state, { features: levelsOf(resources.perceptual), criticFeatures: levelsOf(resources.critic), reference, teacher: { field: (zT, r, y) => evaluateModel(teacher!, zT, r, y), latentsOf: (images) => resources.encoder!.encode(images) } });
+  const frozen: FrozenParts = { features: levelsOf(resources.perceptual), criticFeatures: levelsOf(resources.critic), reference };
+  const step = trainingStep(config, state, frozen);
+  let taught: LoadedTeacher | undefined;
   let batches: BatchesAhead | undefined;
   let observer: { window: DiagnosticsWindow; probe: Probe } | undefined;
   let savedStep = -1;
@@ -127,8 +130,9 @@ export async function* train(given: Partial<TrainConfig>, options: TrainOptions 
       earlierLossNetworks = record.earlierLossNetworks ?? [];
     } else if (config.initialModel !== "") earlierLossNetworks = await startFromModel(config.initialModel, state);
     if (config.endTarget === "distillation") {
-      teacher = await loadModel(config.initialModel);
-      if (teacher.encoderFingerprint !== resources.encoderFingerprint) throw new Error(`${config.initialModel} can not teach this training: it was trained on the latents of another encoder. Train it further with these first (endTarget "derivative"), or choose the data it was trained on`);
+      taught = await loadTeacher(config, resources);
+      frozen.teacher = taught.teacher;
+      earlierLossNetworks = [...new Set([...earlierLossNetworks, ...taught.lossNetworks])];
     }
     const lossNetworks = networksOfLosses(config, earlierLossNetworks);
     await openRun(config, found);
@@ -218,7 +222,7 @@ export async function* train(given: Partial<TrainConfig>, options: TrainOptions 
       observer?.probe.dispose();
       disposeTrainingState(state);
       if (reference) tf.dispose({ ...reference });
-      if (teacher) disposeModel(teacher);
+      taught?.dispose();
       trainingEnded();
       await loaded?.dispose();
     }
@@ -339,13 +343,14 @@ function assertFinite(values: Record<string, number>, active: string[], step: nu
 
 /** A model of the state's averaged weights; shares their tensors. */
 function averagedModel(config: TrainConfig, state: TrainingState, resources: TrainingResources, seconds: number, lossNetworks: string[] = []): Model {
+  const { initialModel, teacherModel } = config;
   return {
     network: state.network,
     parameters: state.variables.average,
     classNames: [...resources.rows.classes],
     encoderFingerprint: resources.encoderFingerprint,
     minimumTime: config.minimumTime,
-    provenance: { config, steps: state.step, seconds: Math.round(seconds), dataset: resources.rows.fingerprint, lossNetworks },
+    provenance: { config: { ...config, initialModel: portablePath(initialModel), teacherModel: portablePath(teacherModel) }, steps: state.step, seconds: Math.round(seconds), dataset: resources.rows.fingerprint, lossNetworks },
   };
 }
 

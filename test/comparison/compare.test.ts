@@ -148,6 +148,17 @@ test("a key changes with the configuration and with what a loss computes, not wi
   assert.equal(tf.memory().numTensors, before, "a loss that needs a network is told by its text");
 });
 
+test("a key changes with the model that is started from, not only with its name", () => {
+  const initialModel = join(mkdtempSync(join(comparisonsFolder, "model-")), "model.safetensors");
+  const keyOf = (content: string): string => {
+    writeFileSync(initialModel, content);
+    return planJobs({ one: { initialModel } }, { seeds: [0], budget: { steps: 3, batchSize: 4 } })[0].key;
+  };
+  const first = keyOf("weights");
+  assert.notEqual(keyOf("others"), first);
+  assert.equal(keyOf("weights"), first);
+});
+
 test("the code's version changes with any model source, and not with what only compares", () => {
   const folder = mkdtempSync(join(comparisonsFolder, "code-"));
   const write = (file: string, text: string): void => {

@@ -4,9 +4,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { resolveConfig } from "../../src/model/config";
-import { distillationTarget, latentsAlongOwnFlow, networkVelocity, type Teacher } from "../../src/model/distillation";
+import { distillationTarget, latentFlowTeacher, latentsAlongFlow, loadTeacher, ownFlowTeacher, type Teacher } from "../../src/model/distillation";
 import { startEngine } from "../../src/model/engine";
 import { tf } from "../../src/model/engine/tf";
+import type { ImageField } from "../../src/model/objective";
+import { disposeModel, evaluateModel, loadModel } from "../../src/model/model";
 import { randomStream } from "../../src/model/random";
 import { train } from "../../src/model/trainer";
 import { perSample } from "../../src/model/trajectory";
@@ -22,50 +24,63 @@ const y = (): tf.Tensor1D => tf.tensor1d([0, 0], "int32");
 describe("a network's own flow", () => {
   it("is the straight line to the latent that its image has, whatever the steps", () => {
     const [noise, latent] = [1, 2].map((seed) => tf.tensor4d(randomStream(seed, "line").normal(2 * 12), [2, 2, 2, 3]));
-    const teacher: Teacher = { field: () => tf.zeros([2, 4, 4, 3]), latentsOf: () => latent };
+    const teacher = (flow = {}) => ownFlowTeacher(() => tf.zeros([2, 4, 4, 3]), () => latent, flow);
     const t = tf.tensor1d([1, 0.6]);
-    assert.ok(apart(networkVelocity(teacher, noise, t, y()), tf.div(tf.sub(noise, latent), perSample(t))) < 1e-5);
-    for (const steps of [1, 5]) assert.ok(apart(latentsAlongOwnFlow(teacher, noise, t, y(), { steps, endShare: 0.3 }), tf.add(latent, tf.mul(0.3, tf.sub(noise, latent)))) < 1e-5);
+    assert.ok(apart(teacher().velocityAt(noise, t, y()), tf.div(tf.sub(noise, latent), perSample(t))) < 1e-5);
+    for (const steps of [1, 5]) assert.ok(apart(latentsAlongFlow(teacher({ steps, endShare: 0.3 }), noise, t, y()), tf.add(latent, tf.mul(0.3, tf.sub(noise, latent)))) < 1e-5);
   });
 
   it("nears the closed form of Gaussian latents as its steps get shorter", () => {
     // The image is the latent: with latents of mean m and deviation d, E[z | z_t] = m + (1 - t) d^2 / spread(t)^2 (z_t - (1 - t) m), spread(t)^2 = (1 - t)^2 d^2 + t^2.
     const [mean, deviation, t, end] = [0.1, 0.2, 0.9, 0.3];
-    const teacher: Teacher = {
-      field: (zT, times) => {
-        const left = perSample(tf.sub(1, times));
-        const spread = tf.add(tf.square(tf.mul(left, deviation)), tf.square(perSample(times)));
-        return tf.add(mean, tf.mul(tf.div(tf.mul(left, deviation ** 2), spread), tf.sub(zT, tf.mul(left, mean))));
-      },
-      latentsOf: (images) => images,
+    const field: ImageField = (zT, times) => {
+      const left = perSample(tf.sub(1, times));
+      const spread = tf.add(tf.square(tf.mul(left, deviation)), tf.square(perSample(times)));
+      return tf.add(mean, tf.mul(tf.div(tf.mul(left, deviation ** 2), spread), tf.sub(zT, tf.mul(left, mean))));
     };
     const points = [0.2, -0.7, 0.5, 1.1, 0.4, -0.1];
     const spread = (time: number): number => Math.hypot((1 - time) * deviation, time);
     const wanted = tf.tensor4d(points.map((point) => (1 - end) * mean + ((point - (1 - t) * mean) * spread(end)) / spread(t)), [2, 1, 1, 3]);
-    const error = (steps: number): number => apart(latentsAlongOwnFlow(teacher, tf.tensor4d(points, [2, 1, 1, 3]), tf.tensor1d([t, t]), y(), { steps, endShare: end / t }), wanted);
+    const error = (steps: number): number => apart(latentsAlongFlow(ownFlowTeacher(field, (images) => images, { steps, endShare: end / t }), tf.tensor4d(points, [2, 1, 1, 3]), tf.tensor1d([t, t]), y()), wanted);
     assert.ok(error(6) < 0.03 && error(48) < 0.15 * error(6), `${error(6)} with 6 steps, ${error(48)} with 48`);
   });
 
   it("leads to the target, the teacher's image at its end with r = 0, and leaves no tensor but that", () => {
     const asked: number[][] = [];
-    const teacher: Teacher = {
-      field: (zT, r) => {
-        asked.push(Array.from(r.dataSync()));
-        return tf.mul(zT, 0.5);
-      },
-      latentsOf: (images) => tf.zerosLike(images),
+    const field: ImageField = (zT, r) => {
+      asked.push(Array.from(r.dataSync()));
+      return tf.mul(zT, 0.5);
     };
+    const teacher = ownFlowTeacher(field, (images) => tf.zerosLike(images), { steps: 2, endShare: 0.5 });
     const [zT, t, labels] = [tf.fill([2, 1, 1, 3], 0.8) as tf.Tensor4D, tf.tensor1d([1, 0.5]), y()];
     const before = tf.memory().numTensors;
-    const target = distillationTarget(teacher, zT, t, labels, { steps: 2, endShare: 0.5 });
+    const target = distillationTarget(teacher, zT, t, labels);
     assert.equal(tf.memory().numTensors, before + 1);
     assert.ok(apart(target, tf.fill([2, 1, 1, 3], 0.2)) < 1e-6);
     assert.deepEqual(asked, [[1, 0.5], [0.75, 0.375], [0, 0]]);
   });
 });
 
+describe("a latent flow as a teacher", () => {
+  it("is followed to the latent itself, at the times of its steps, and its image is the decoder's", () => {
+    const [noise, latent] = [1, 2].map((seed) => tf.tensor4d(randomStream(seed, "line").normal(2 * 12), [2, 2, 2, 3]));
+    const [t, labels] = [tf.tensor1d([1, 0.6]), y()];
+    const asked: number[] = [];
+    const velocityAt: Teacher["velocityAt"] = (zT, time) => {
+      asked.push(time.dataSync()[1]);
+      return tf.div(tf.sub(zT, latent), perSample(time));
+    };
+    const teacher = latentFlowTeacher(velocityAt, (z) => tf.mul(z, 2), { steps: 3 });
+    const before = tf.memory().numTensors;
+    const target = distillationTarget(teacher, noise, t, labels);
+    assert.equal(tf.memory().numTensors, before + 1);
+    assert.ok(apart(target, tf.mul(latent, 2)) < 1e-5);
+    [0.6, 0.4, 0.2].forEach((time, step) => assert.ok(Math.abs(asked[step] - time) < 1e-6));
+  });
+});
+
 describe("a training by distillation", () => {
-  const encoder = { ...resources.encoder, encode: (images: tf.Tensor4D) => tf.slice(tf.avgPool(images, 4, 4, "valid"), [0, 0, 0, 0], [-1, -1, -1, 2]) as tf.Tensor4D };
+  const encoder = { ...resources.encoder, encode: (images: tf.Tensor4D) => tf.slice(tf.avgPool(images, 4, 4, "valid"), [0, 0, 0, 0], [-1, -1, -1, 2]) as tf.Tensor4D, decode: (latents: tf.Tensor4D) => tf.concat([tf.image.resizeNearestNeighbor(latents, [16, 16]), tf.zeros([latents.shape[0], 16, 16, 1])], 3) as tf.Tensor4D };
   const options = { runsFolder: folder, resources: { ...resources, encoder } };
   const config = { ...base, steps: 4, diagonalShare: 0.25, endShare: 0.5 };
 
@@ -87,8 +102,39 @@ describe("a training by distillation", () => {
     assert.equal(tf.memory().numTensors, before);
   });
 
+  it("by a latent flow starts from nothing, with the autoencoder's decoder, or from a model that decodes its latents", async () => {
+    for await (const event of train({ ...base, name: "flow", method: "latent-flow", losses: { "pixel-paper-l2": 1 }, steps: 3 }, options)) assert.ok(Number.isFinite(event.total));
+    const teacherModel = join(folder, "flow", "model.safetensors");
+    const initialModel = join(folder, "teacher", "model.safetensors");
+    const before = tf.memory().numTensors;
+    for (const [name, more] of Object.entries({ "from-nothing": {}, "from-a-model": { initialModel } })) {
+      for await (const event of train({ ...config, name, teacherModel, endTarget: "distillation", ...more }, options)) assert.ok(Number.isFinite(event.total));
+    }
+    assert.equal(tf.memory().numTensors, before);
+    const latents = { encoder, encoderFingerprint: encoder.fingerprint };
+    const [autoencoders, models] = [await loadTeacher({ teacherModel, initialModel: "" }, latents), await loadTeacher({ teacherModel, initialModel }, latents)];
+    const z = tf.tensor4d(randomStream(3, "latents").normal(64), [2, 4, 4, 2]);
+    assert.ok(apart(autoencoders.teacher.imageOf(z, y()), encoder.decode(z)) < 1e-6);
+    const model = await loadModel(initialModel);
+    assert.ok(apart(models.teacher.imageOf(z, y()), evaluateModel(model, z, tf.fill([2], model.minimumTime), y())) < 1e-6);
+    disposeModel(model);
+    [autoencoders, models].forEach(({ dispose }) => dispose());
+  });
+
+  it("refuses a teacher that knows no flow, and latents whose encoder is not there", async () => {
+    for await (const event of train({ ...base, name: "gan", method: "gan", losses: { pixel: 1 }, steps: 1 }, options)) assert.ok(event.step);
+    const file = (name: string): string => join(folder, name, "model.safetensors");
+    const before = tf.memory().numTensors;
+    const latents = { encoderFingerprint: encoder.fingerprint };
+    await assert.rejects(loadTeacher({ teacherModel: file("gan"), initialModel: "" }, { ...latents, encoder }), /gan.model\.safetensors can not teach this training: a model of the method "gan" knows no flow/);
+    await assert.rejects(loadTeacher({ teacherModel: "", initialModel: file("teacher") }, latents), /encodes the network's own images, and these latents come without their encoder/);
+    await assert.rejects(loadTeacher({ teacherModel: file("flow"), initialModel: "" }, latents), /decodes latents, and these latents come without their encoder/);
+    assert.equal(tf.memory().numTensors, before);
+  });
+
   it("says what it needs", () => {
-    assert.throws(() => resolveConfig({ endTarget: "distillation" }), /learns from a trained network: set initialModel to its file/);
+    assert.throws(() => resolveConfig({ endTarget: "distillation" }), /learns from a trained network: set teacherModel to its file, or initialModel/);
+    assert.throws(() => resolveConfig({ teacherModel: "model.safetensors" }), /teacherModel is whom endTarget "distillation" learns from, and endTarget is "derivative"/);
     assert.throws(() => resolveConfig({ endTarget: "distillation", method: "gan" }), /endTarget "distillation" is for the method "crossflow", not "gan"/);
   });
 });

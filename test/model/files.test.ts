@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { cacheDirectory, describeFileError, projectRoot, shownPath, writeFileAtomic } from "../../src/model/files";
+import { cacheDirectory, describeFileError, portablePath, projectRoot, shownPath, writeFileAtomic } from "../../src/model/files";
 
 const folder = mkdtempSync(join(tmpdir(), "crossflow-files-"));
 after(() => rmSync(folder, { recursive: true, force: true }));
@@ -12,6 +12,13 @@ test("a path below the home folder is shown with ~, and no other", () => {
   assert.equal(shownPath("/home/ada/.cache/a.pth", "/home/ada"), "~/.cache/a.pth");
   assert.equal(shownPath("/home/adam/a.pth", "/home/ada"), "/home/adam/a.pth");
   assert.equal(shownPath("/srv/a.pth", ""), "/srv/a.pth");
+});
+
+test("a path that leaves the machine starts in the project's folder, or is a name", () => {
+  assert.equal(portablePath("/home/ada/crossflow/runs/first/model.safetensors", "/home/ada/crossflow"), "runs/first/model.safetensors");
+  assert.equal(portablePath("/home/ada/crossflow/..models/a.safetensors", "/home/ada/crossflow"), "..models/a.safetensors");
+  assert.equal(portablePath("/home/ada/models/a.safetensors", "/home/ada/crossflow"), "a.safetensors");
+  assert.equal(portablePath("", "/home/ada/crossflow"), "");
 });
 
 test("text, bytes and chunks arrive whole and leave no temporary file", async () => {

@@ -138,6 +138,9 @@ describe("train", () => {
       assert.deepEqual(tensors[`parameters/${name}`], expected, name);
       tensors[`average/${name}`].forEach((value, index) => assert.ok(Math.abs(value - Number(expected[index])) <= 1e-6 * (1 + Math.abs(value)), `average of ${name}`));
     }
+    const made = await loadModel(runPaths("from", folder).modelFile);
+    assert.equal((made.provenance.config as TrainConfig).initialModel, "model.safetensors", "where it lay on this machine stays here");
+    disposeModel(made);
     const rows = await run({ name: "further", initialModel: modelFile }, {}, 3);
     assert.deepEqual(numbers([...rows, ...(await run({ name: "further", initialModel: modelFile }, { existing: "resume" }))]), numbers(await run({ name: "further-whole", initialModel: modelFile })), "resuming goes on from the checkpoint, not from the model");
   });

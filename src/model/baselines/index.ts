@@ -1,6 +1,6 @@
 import type { Encoder } from "../encoder";
 import { tf } from "../engine/tf";
-import { evaluateModel, type Model } from "../model";
+import { evaluateModel, trainingMethodOf, type Model } from "../model";
 import type { ImageField } from "../objective";
 import { randomStream } from "../random";
 import type { TrainingResources } from "../resources";
@@ -26,7 +26,7 @@ export function methodNamed(name: string = "crossflow"): Method {
 
 /** The method that a model was trained by. */
 export function methodOf(model: Pick<Model, "provenance">): Method {
-  return methodNamed((model.provenance.config as { method?: string } | undefined)?.method);
+  return methodNamed(trainingMethodOf(model));
 }
 
 /** What a method trains on: the resources with its network, and for a trajectory of images with the images in the latents' place. */

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import type { TrainConfig } from "../config";
 import { tf } from "../engine/tf";
@@ -58,6 +58,12 @@ export function lossFingerprint(name: string): string {
 /** Fingerprints of all losses that a configuration weighs. */
 export function lossFingerprints(config: TrainConfig): Record<string, string> {
   return Object.fromEntries(Object.keys(config.losses).filter((name) => config.losses[name] > 0).map((name) => [name, lossFingerprint(name)]));
+}
+
+/** Hashes of the trained models that a configuration starts from or learns from: a file of the same name may hold another one by now. A missing file has none; the training says so. */
+export function modelFingerprints({ initialModel, teacherModel }: Pick<TrainConfig, "initialModel" | "teacherModel">): Record<string, string> {
+  const files = [...new Set([initialModel, teacherModel])].filter((file) => file !== "" && existsSync(file));
+  return Object.fromEntries(files.map((file) => [file, createHash("sha256").update(readFileSync(file)).digest("hex").slice(0, 16)]));
 }
 
 const made = (name: string): tf.Tensor4D => tf.tensor4d(randomStream(0, `made-up ${name}`).normal(4 * 16 * 3), [4, 4, 4, 3]);

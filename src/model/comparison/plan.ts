@@ -1,6 +1,6 @@
 import { resolveConfig, TRAIN_OPTIONS, type TrainConfig } from "../config";
 import { nearestNames } from "../nearest-name";
-import { codeVersion, hashOf, lossFingerprints } from "./fingerprint";
+import { codeVersion, hashOf, lossFingerprints, modelFingerprints } from "./fingerprint";
 
 /** Options of the configuration by which one variant differs from the others. */
 export type Variant = Partial<TrainConfig>;
@@ -25,7 +25,7 @@ export interface PlanOptions {
 
 /** One training of a comparison. */
 export interface Job {
-  /** Hash of configuration, losses and code: equal keys are equal trainings. */
+  /** Hash of configuration, losses, models that it starts or learns from, and code: equal keys are equal trainings. */
   key: string;
   variant: string;
   seed: number;
@@ -79,7 +79,7 @@ export function planJobs(variants: Readonly<Record<string, Variant>>, { seeds, b
         const config = resolveConfig({ ...base, ...without(variants[variant], NOT_A_VARIANT), steps: stepsOf(budget, variant), batchSize: budget.batchSize, seed });
         const losses = lossFingerprints(config);
         const kept = Object.fromEntries(Object.entries(config).filter(([key]) => !NOT_IN_KEY.includes(key as keyof TrainConfig)));
-        const key = hashOf({ config: kept, losses, version });
+        const key = hashOf({ config: kept, losses, models: modelFingerprints(config), version });
         return [{ key, variant, seed, config: { ...config, name: key } }];
       } catch (error) {
         faults.push(`${variant}: ${(error as Error).message}`);

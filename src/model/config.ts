@@ -85,7 +85,7 @@ export interface TrainConfig extends TimeOptions, TimeSamplerOptions, AverageOpt
   velocity: string;
   /** What F(z_t, 0, y) learns from: "derivative", dF/dt as everywhere (the paper's), "consistency", F at an earlier point of the trajectory, or "distillation", a trained network after many steps of its flow (both ours). */
   endTarget: string;
-  /** File of the model that distillation learns from: of the method "crossflow", or "latent-flow", whose latents the initial model decodes (the autoencoder where there is none). Empty: the initial model. */
+  /** File of the model that distillation learns from: of the method "crossflow", or "latent-flow", whose latents the autoencoder decodes. Empty: the initial model. */
   teacherModel: string;
   /** Largest factor t (t - r) / r at which losses on pictures use x_hat. */
   correctionLimit: number;

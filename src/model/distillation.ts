@@ -1,7 +1,7 @@
 import type { Encoder } from "./encoder";
 import { tf } from "./engine/tf";
 import { lossNetworksOf } from "./metrics/independence";
-import { disposeModel, evaluateModel, loadModel, trainingMethodOf, type Model } from "./model";
+import { disposeModel, evaluateModel, loadModel, trainingMethodOf } from "./model";
 import type { ImageField } from "./objective";
 import { followFlow, perSample } from "./trajectory";
 
@@ -44,7 +44,7 @@ export function ownFlowTeacher(field: ImageField, latentsOf: LatentsOf, flow: Pa
  * A latent flow (the baseline "latent-flow") as a teacher: its network ends in a velocity of latents and costs a fraction of one that ends in images, so it can be
  * trained for long and followed in many steps.
  * @param velocity the trained network: latents [B, h, w, c], times [B], classes [B] -> velocities [B, h, w, c]
- * @param imageOf what makes images of its latents: a CrossFlow network as a decoder, or the autoencoder's decoder
+ * @param imageOf what makes images of its latents: the autoencoder's decoder, or a CrossFlow network as a decoder
  */
 export function latentFlowTeacher(velocity: Teacher["velocityAt"], imageOf: Teacher["imageOf"], flow: Partial<typeof LATENT_FLOW> = {}): Teacher {
   return { velocityAt: velocity, imageOf, ...LATENT_FLOW, ...flow };
@@ -77,7 +77,7 @@ export function distillationTarget(teacher: Teacher, zT: tf.Tensor4D, t: tf.Tens
 export interface TeacherFiles {
   /** Model that knows the flow: a CrossFlow network or a latent flow. Empty: the initial model. */
   teacherModel: string;
-  /** Model that the training starts from; it decodes a latent flow's latents. Empty: the autoencoder's decoder does. */
+  /** Model that the training starts from. */
   initialModel: string;
 }
 
@@ -100,41 +100,24 @@ export interface LoadedTeacher {
 /**
  * Loads a distillation's teacher.
  * @returns the teacher; its dispose() frees the weights
- * @throws Error when a file is no model, knows no flow, or was trained on the latents of another encoder, or when an encoder is needed and there is none
+ * @throws Error when the file is no model, knows no flow, or was trained on the latents of another encoder, or when there is no encoder
  */
 export async function loadTeacher({ teacherModel, initialModel }: TeacherFiles, { encoderFingerprint, encoder }: TeacherLatents): Promise<LoadedTeacher> {
-  const models: Model[] = [];
-  const dispose = (): void => models.splice(0).forEach(disposeModel);
-  const load = async (file: string): Promise<Model> => {
-    const model = await loadModel(file);
-    models.push(model);
-    if (model.encoderFingerprint !== encoderFingerprint) throw new Error(`${file} can not teach this training: it was trained on the latents of another encoder. Train it further with these first (endTarget "derivative"), or choose the data it was trained on`);
-    return model;
-  };
-  const fieldOf = (model: Model): ImageField => (zT, r, y) => evaluateModel(model, zT, r, y);
-  const needed = (why: string): Pick<Encoder, "encode" | "decode"> => {
-    if (!encoder) throw new Error(`endTarget "distillation" ${why}, and these latents come without their encoder: set endTarget to "derivative"`);
-    return encoder;
-  };
-  const loaded = (teacher: Teacher): LoadedTeacher => ({ teacher, lossNetworks: [...new Set(models.flatMap(lossNetworksOf))], dispose });
-  const decoder = async (): Promise<Teacher["imageOf"]> => {
-    if (initialModel === "") {
-      const autoencoder = needed("decodes latents");
-      return (z) => autoencoder.decode(z);
-    }
-    const model = await load(initialModel);
-    return (z, y) => tf.tidy(() => evaluateModel(model, z, tf.fill([z.shape[0]], model.minimumTime), y));
+  const file = teacherModel || initialModel;
+  const model = await loadModel(file);
+  const field: ImageField = (zT, r, y) => evaluateModel(model, zT, r, y);
+  const teachers: Record<string, (autoencoder: NonNullable<TeacherLatents["encoder"]>) => Teacher> = {
+    crossflow: (autoencoder) => ownFlowTeacher(field, (images) => autoencoder.encode(images)),
+    "latent-flow": (autoencoder) => latentFlowTeacher(field, (z) => autoencoder.decode(z)),
   };
   try {
-    const file = teacherModel || initialModel;
-    const model = await load(file);
     const method = trainingMethodOf(model);
-    if (method === "latent-flow") return loaded(latentFlowTeacher(fieldOf(model), await decoder()));
-    if (method !== "crossflow") throw new Error(`${file} can not teach this training: a model of the method "${method}" knows no flow of latents. Choose one of the method "crossflow" or "latent-flow"`);
-    const autoencoder = needed("encodes the network's own images");
-    return loaded(ownFlowTeacher(fieldOf(model), (images) => autoencoder.encode(images)));
+    if (!(method in teachers)) throw new Error(`${file} can not teach this training: a model of the method "${method}" knows no flow of latents. Choose one of the method ${Object.keys(teachers).join(" or ")}`);
+    if (model.encoderFingerprint !== encoderFingerprint) throw new Error(`${file} can not teach this training: it was trained on the latents of another encoder. Train it further with these first (endTarget "derivative"), or choose the data it was trained on`);
+    if (!encoder) throw new Error('endTarget "distillation" needs the autoencoder, and these latents come without it: set endTarget to "derivative"');
+    return { teacher: teachers[method](encoder), lossNetworks: lossNetworksOf(model), dispose: () => disposeModel(model) };
   } catch (error) {
-    dispose();
+    disposeModel(model);
     throw error;
   }
 }

@@ -23,7 +23,7 @@ export interface Teacher {
 export const OWN_FLOW = { steps: 6, endShare: 0.1 };
 
 /** How far a latent flow is followed: to its end, for its images are made of clean latents. */
-export const LATENT_FLOW = { steps: 8, endShare: 0 };
+export const LATENT_FLOW = { steps: 10, endShare: 0 };
 
 /**
  * A CrossFlow network as a teacher, by its own flow. On the diagonal F(z_t, t, y) is the mean image of all that may have led to z_t, and its latent about the mean

@@ -16,6 +16,7 @@ interface TrainFlags {
   resume?: boolean;
   replace?: boolean;
   from?: string;
+  teacher?: string;
   json?: boolean;
   steps?: number;
   preset?: string;
@@ -37,6 +38,7 @@ export function trainCommand(): Command {
     .option("--config <file>", "JSON file with options of the configuration")
     .option("--paper", "the paper's settings where small trainings differ")
     .option("--from <file>", "start from the weights of a trained model, a run's model.safetensors")
+    .option("--teacher <file>", "one step learns what many steps of this trained model's flow arrive at: of the method crossflow or latent-flow")
     .option("--resume", "go on from the run's last checkpoint")
     .option("--replace", "move a run of that name aside");
   addJsonOption(command).action(trainRun);
@@ -45,6 +47,8 @@ export function trainCommand(): Command {
     "train losses --loss pixel=1 --loss perceptual=0.5 --loss adversarial=0.5 --set batchSize=48",
     "train first --steps 1200 --resume",
     "train second --from runs/first/model.safetensors",
+    "train flow --steps 3000 --set method=latent-flow",
+    "train distilled --from runs/first/model.safetensors --teacher runs/flow/model.safetensors",
     "train mine --config mine.json --json",
   ]);
 }
@@ -59,6 +63,7 @@ async function trainRun(name: string | undefined, flags: TrainFlags): Promise<vo
     ...(flags.config === undefined ? {} : readConfig(flags.config)),
     ...flags.set,
     ...defined({ name, preset: flags.preset, steps: flags.steps, seed: flags.seed, losses: flags.loss, initialModel: flags.from === undefined ? undefined : resolve(flags.from) }),
+    ...(flags.teacher === undefined ? {} : { endTarget: "distillation", teacherModel: resolve(flags.teacher) }),
   });
   const reporter = createReporter(process.stderr);
   const signal = interruptSignal();

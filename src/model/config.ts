@@ -283,7 +283,7 @@ export function resolveConfig(given: Partial<TrainConfig> = {}): TrainConfig {
   }
   if (faults.length === 0 && config.batchSize % config.accumulation !== 0) faults.push(`accumulation ${config.accumulation} does not divide batchSize ${config.batchSize}`);
   if (faults.length === 0 && config.endTarget !== "derivative" && config.method !== "crossflow") faults.push(`endTarget "${config.endTarget}" is for the method "crossflow", not "${config.method}": set endTarget to "derivative"`);
-  if (faults.length === 0 && config.endTarget === "distillation" && config.teacherModel === "" && config.initialModel === "") faults.push(`endTarget "distillation" learns from a trained network: set teacherModel to its file, or initialModel (train --from FILE)`);
+  if (faults.length === 0 && config.endTarget === "distillation" && config.teacherModel === "" && config.initialModel === "") faults.push(`endTarget "distillation" learns from a trained network: set teacherModel to its file (train --teacher FILE), or initialModel (train --from FILE)`);
   if (faults.length === 0 && config.endTarget !== "distillation" && config.teacherModel !== "") faults.push(`teacherModel is whom endTarget "distillation" learns from, and endTarget is "${config.endTarget}": set it to "distillation", or leave out teacherModel`);
   if (faults.length === 0 && config.endTarget === "consistency" && config.velocity !== "marginal") faults.push(`endTarget "consistency" follows the marginal velocity: set velocity to "marginal", not "${config.velocity}"`);
   if (faults.length > 0) throw new Error(`the configuration can not be used: ${faults.join("; ")}`);

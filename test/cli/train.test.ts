@@ -80,6 +80,16 @@ describe("crossflow train", () => {
     }
   });
 
+  it("learns from a teacher, and names one that is not there", () => {
+    const source = runPaths("source", runs).modelFile;
+    const { code, stderr } = project.run(["train", "taught", ...SMALL, "--steps", "1", "--teacher", source]);
+    assert.equal(code, 0, stderr);
+    const { endTarget, teacherModel, initialModel } = JSON.parse(readFileSync(join(runs, "taught", "config.json"), "utf8")) as Record<string, unknown>;
+    assert.deepEqual([endTarget, teacherModel, initialModel], ["distillation", source, ""]);
+    assert.match(failure(["train", "mine", ...SMALL, "--teacher", join(project.folder, "none.safetensors")]), /There is no file .*none\.safetensors/);
+    assert.ok(!existsSync(join(runs, "mine")));
+  });
+
   it("names a model that it can not start from", () => {
     const source = runPaths("source", runs).modelFile;
     assert.match(failure(["train", "mine", ...SMALL, "--from", join(project.folder, "none.safetensors")]), /There is no file .*none\.safetensors/);

@@ -128,7 +128,7 @@ describe("a training by distillation", () => {
   });
 
   it("says what it needs", () => {
-    assert.throws(() => resolveConfig({ endTarget: "distillation" }), /learns from a trained network: set teacherModel to its file, or initialModel/);
+    assert.throws(() => resolveConfig({ endTarget: "distillation" }), /learns from a trained network: set teacherModel to its file \(train --teacher FILE\), or initialModel/);
     assert.throws(() => resolveConfig({ teacherModel: "model.safetensors" }), /teacherModel is whom endTarget "distillation" learns from, and endTarget is "derivative"/);
     assert.throws(() => resolveConfig({ endTarget: "distillation", method: "gan" }), /endTarget "distillation" is for the method "crossflow", not "gan"/);
   });

@@ -4,7 +4,7 @@ import { differenceRows, failureLines, independenceLines, summaryRows } from "..
 import type { Comparison } from "../model/comparison";
 import { tf } from "../model/engine/tf";
 import { writeFileAtomic } from "../model/files";
-import { comparisonCurves, comparisonSamples, forestPlot, type ComparisonSamplesOptions } from "./comparison";
+import { comparisonCurves, comparisonSamples, forestPlot, type ComparisonSamplesOptions, SAMPLES_CAPTION } from "./comparison";
 import { describeFigure } from "./figures/describe";
 import type { Figure } from "./figures/figure";
 import { figureSvg } from "./figures/static-figure";
@@ -55,8 +55,7 @@ async function sampleDrawing(comparison: Comparison, options: ComparisonSamplesO
   if (!grid) return undefined;
   try {
     const { rows, columns } = grid;
-    const caption = "One-step samples, the same noise and class in each column";
-    return { name: "samples", type: "png", content: await imageGrid(grid.images, { columns, rowLabels: rows, scale: 2, caption }), description: `${caption}; a row each: ${rows.join(", ")}` };
+    return { name: "samples", type: "png", content: await imageGrid(grid.images, { columns, rowLabels: rows, scale: 2, caption: SAMPLES_CAPTION }), description: `${SAMPLES_CAPTION}; a row each: ${rows.join(", ")}` };
   } finally {
     tf.dispose(grid.images);
   }

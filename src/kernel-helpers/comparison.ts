@@ -13,6 +13,9 @@ import { showFigure } from "./figures/show-figure";
 import { showImageGrid } from "./image-grid";
 import { showTable } from "./table";
 
+/** What a comparison's grid shows; not all methods that are compared sample in one step. */
+export const SAMPLES_CAPTION = "Samples, the same noise and class in each column";
+
 const base = (title: string, xTitle: string, yTitle: string, height: number): Figure["layout"] => ({
   title: { text: title }, xaxis: { title: { text: xTitle } }, yaxis: { title: { text: yTitle } }, width: 720, height, showlegend: false, font: { family: "sans-serif", size: 13 }, plot_bgcolor: "#ffffff", paper_bgcolor: "#ffffff",
 });
@@ -106,7 +109,7 @@ export async function showComparison(comparison: Comparison, options: Comparison
   showFigure(comparisonCurves(comparison));
   const grid = await comparisonSamples(comparison, options);
   if (!grid) return;
-  await showImageGrid(grid.images, { columns: grid.columns, rowLabels: grid.rows, scale: 2, caption: "One-step samples, the same noise and class in each column" });
+  await showImageGrid(grid.images, { columns: grid.columns, rowLabels: grid.rows, scale: 2, caption: SAMPLES_CAPTION });
   grid.images.dispose();
 }
 

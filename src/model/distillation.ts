@@ -2,6 +2,7 @@ import type { Encoder } from "./encoder";
 import { tf } from "./engine/tf";
 import { lossNetworksOf } from "./metrics/independence";
 import { disposeModel, evaluateModel, loadModel, trainingMethodOf } from "./model";
+import type { NetworkConfig } from "./network";
 import type { ImageField } from "./objective";
 import { followFlow, perSample } from "./trajectory";
 
@@ -74,6 +75,8 @@ export function distillationTarget(teacher: Teacher, zT: tf.Tensor4D, t: tf.Tens
   return tf.tidy(() => teacher.imageOf(latentsAlongFlow(teacher, zT, t, y), y));
 }
 
+const SUBJECT_SHAPE = ["latentSize", "latentChannels", "classes"] as const;
+
 export interface TeacherFiles {
   /** Model that knows the flow: a CrossFlow network or a latent flow. Empty: the initial model. */
   teacherModel: string;
@@ -81,8 +84,9 @@ export interface TeacherFiles {
   initialModel: string;
 }
 
-/** What the training's latents are of. */
-export interface TeacherLatents {
+/** What a teacher has to know: the latents and classes of the training. */
+export interface TeacherSubject {
+  network: Pick<NetworkConfig, (typeof SUBJECT_SHAPE)[number]>;
   encoderFingerprint: string;
   /** Absent where latents come without it. */
   encoder?: Pick<Encoder, "encode" | "decode">;
@@ -100,19 +104,21 @@ export interface LoadedTeacher {
 /**
  * Loads a distillation's teacher.
  * @returns the teacher; its dispose() frees the weights
- * @throws Error when the file is no model, knows no flow, or was trained on the latents of another encoder, or when there is no encoder
+ * @throws Error when the file is no model, knows no flow, or was trained with other classes or on the latents of another encoder, or when there is no encoder
  */
-export async function loadTeacher({ teacherModel, initialModel }: TeacherFiles, { encoderFingerprint, encoder }: TeacherLatents): Promise<LoadedTeacher> {
+export async function loadTeacher({ teacherModel, initialModel }: TeacherFiles, { network, encoderFingerprint, encoder }: TeacherSubject): Promise<LoadedTeacher> {
   const file = teacherModel || initialModel;
   const model = await loadModel(file);
   const field: ImageField = (zT, r, y) => evaluateModel(model, zT, r, y);
-  const teachers: Record<string, (autoencoder: NonNullable<TeacherLatents["encoder"]>) => Teacher> = {
+  const teachers: Record<string, (autoencoder: NonNullable<TeacherSubject["encoder"]>) => Teacher> = {
     crossflow: (autoencoder) => ownFlowTeacher(field, (images) => autoencoder.encode(images)),
     "latent-flow": (autoencoder) => latentFlowTeacher(field, (z) => autoencoder.decode(z)),
   };
   try {
     const method = trainingMethodOf(model);
     if (!(method in teachers)) throw new Error(`${file} can not teach this training: a model of the method "${method}" knows no flow of latents. Choose one of the method ${Object.keys(teachers).join(" or ")}`);
+    const differing = SUBJECT_SHAPE.filter((key) => model.network[key] !== network[key]).map((key) => `${key} (${model.network[key]} there, ${network[key]} here)`);
+    if (differing.length > 0) throw new Error(`${file} can not teach this training: its ${differing.join(", ")} differ. Choose a model of the same data`);
     if (model.encoderFingerprint !== encoderFingerprint) throw new Error(`${file} can not teach this training: it was trained on the latents of another encoder. Train it further with these first (endTarget "derivative"), or choose the data it was trained on`);
     if (!encoder) throw new Error('endTarget "distillation" needs the autoencoder, and these latents come without it: set endTarget to "derivative"');
     return { teacher: teachers[method](encoder), lossNetworks: lossNetworksOf(model), dispose: () => disposeModel(model) };

@@ -1,5 +1,6 @@
 import { callWithProgress } from "./compiled-progress";
 import { compile, type Compiled } from "./engine/compile";
+import { sideBySide } from "./engine/side-by-side";
 import { tf } from "./engine/tf";
 import { float16FromFloat32 } from "./float16";
 import { network, parameterShapes, type NetworkConfig } from "./network";
@@ -29,7 +30,7 @@ export function trainingMethodOf({ provenance }: Pick<Model, "provenance">): str
 
 /** Evaluates F(zT, r, y). @see network */
 export function evaluateModel(model: Model, zT: tf.Tensor4D, r: tf.Tensor1D, y: tf.Tensor1D): tf.Tensor4D {
-  return tf.tidy(() => network(model.network, model.parameters, zT, r, y));
+  return tf.tidy(() => sideBySide((...part: [tf.Tensor4D, tf.Tensor1D, tf.Tensor1D]) => network(model.network, model.parameters, ...part), zT, r, y));
 }
 
 type Evaluator = Compiled<{ zT: tf.Tensor4D; r: tf.Tensor1D; y: tf.Tensor1D }, { images: tf.Tensor4D }>;
@@ -47,7 +48,7 @@ const EVALUATED_BATCH_SIZES = 4;
 export function evaluateCompiled(model: Model, zT: tf.Tensor4D, r: tf.Tensor1D, y: tf.Tensor1D, onProgress?: ProgressListener): tf.Tensor4D {
   let evaluator = evaluators.get(model.parameters);
   if (!evaluator) {
-    evaluator = compile((inputs) => ({ images: network(model.network, model.parameters, inputs.zT, inputs.r, inputs.y) }), { name: "the sampler", maximumPrograms: EVALUATED_BATCH_SIZES });
+    evaluator = compile((inputs) => ({ images: evaluateModel(model, inputs.zT, inputs.r, inputs.y) }), { name: "the sampler", maximumPrograms: EVALUATED_BATCH_SIZES });
     evaluators.set(model.parameters, evaluator);
   }
   return callWithProgress(evaluator, { zT, r, y }, "compiling the sampler", onProgress).images;

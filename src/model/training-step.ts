@@ -7,12 +7,13 @@ import { critic, type Scores } from "./critic";
 import { featureCritic } from "./critic-features";
 import { compile, type Compiled, type CompileOptions, type StaticArguments } from "./engine/compile";
 import { withPrecision, type Precision } from "./engine/precision";
+import { sideBySide } from "./engine/side-by-side";
 import { tf } from "./engine/tf";
 import { stopGradient } from "./layers";
 import { evaluateLoss, type CriticScore, type FeatureLevels, type Terms } from "./losses";
 import { marginalVelocity, type LatentReference } from "./marginal-velocity";
 import { adversarialVariant, criticLossOfScores, criticPictures, gradientPenalty, type CriticPictures } from "./losses/adversarial";
-import { network } from "./network";
+import { network, type NetworkOptions } from "./network";
 import { objectiveTerms, type Batch, type ImageField } from "./objective";
 import { adamW, clipByGlobalNorm, muonTogether, SNAPSHOT_SPREADS, updateEma, type MuonUpdate } from "./optimizer";
 import { adversarialName, snapshotGroup, takesMuon, type TrainingState } from "./training-state";
@@ -113,13 +114,17 @@ interface PartOptions extends FrozenParts {
 /** Gradients of the weighted losses on one part of the batch; metrics and what the critic is to see are kept, and the caller's to dispose of. */
 function partGradients(config: TrainConfig, state: TrainingState, part: BatchPart, options: PartOptions): { gradients: Record<string, tf.Tensor>; metrics: Record<string, tf.Tensor>; pictures: CriticPictures } {
   const { parameters } = state.variables;
-  const field: ImageField = (zT, r, y) => network(state.network, parameters, zT, r, y, { recompute: config.recompute });
+  const fieldOf = (weights: Record<string, tf.Tensor>, options: NetworkOptions = {}): ImageField => {
+    const whole: ImageField = (zT, r, y) => network(state.network, weights, zT, r, y, options);
+    return (zT, r, y) => sideBySide(whole, zT, r, y);
+  };
+  const field = fieldOf(parameters, { recompute: config.recompute });
   const method = methodNamed(config.method);
   const zT = latentAt(part.z, part.eps, part.t);
   const along = options.reference && marginalVelocity(zT, part.t, part.y, options.reference);
   const derivative = method.derivative?.(field, part, options.offDiagonal);
   const atEnd = <T extends tf.Tensor>(tensor: T): T => tf.slice(tensor, 0, options.atEnd);
-  const average: ImageField = (latents, r, y) => network(state.network, state.variables.average, latents, r, y);
+  const average = fieldOf(state.variables.average);
   const endTargets: Record<string, () => tf.Tensor4D | undefined> = {
     derivative: () => undefined,
     consistency: () => consistencyTarget(average, atEnd(zT), atEnd(part.t), atEnd(part.earlier), atEnd(part.y), options.reference!),

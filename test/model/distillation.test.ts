@@ -108,7 +108,7 @@ describe("a training by distillation", () => {
     for (const [name, initialModel] of [["from-nothing", ""], ["from-a-model", join(folder, "teacher", "model.safetensors")]]) {
       for await (const event of train({ ...config, name, teacherModel, initialModel, endTarget: "distillation" }, options)) assert.ok(Number.isFinite(event.total));
     }
-    const { teacher, dispose } = await loadTeacher({ teacherModel, initialModel: "" }, { encoder, encoderFingerprint: encoder.fingerprint });
+    const { teacher, dispose } = await loadTeacher({ teacherModel, initialModel: "" }, { ...resources, encoder, encoderFingerprint: encoder.fingerprint });
     tf.tidy(() => {
       const z = tf.tensor4d(randomStream(3, "latents").normal(64), [2, 4, 4, 2]);
       assert.ok(apart(teacher.imageOf(z, y()), encoder.decode(z)) < 1e-6);
@@ -121,8 +121,10 @@ describe("a training by distillation", () => {
     for await (const event of train({ ...base, name: "gan", method: "gan", losses: { pixel: 1 }, steps: 1 }, options)) assert.ok(event.step);
     const file = (name: string): string => join(folder, name, "model.safetensors");
     const before = tf.memory().numTensors;
-    const latents = { encoderFingerprint: encoder.fingerprint };
+    const { network } = resources;
+    const latents = { network, encoderFingerprint: encoder.fingerprint };
     await assert.rejects(loadTeacher({ teacherModel: file("gan"), initialModel: "" }, { ...latents, encoder }), /gan.model\.safetensors can not teach this training: a model of the method "gan" knows no flow/);
+    await assert.rejects(loadTeacher({ teacherModel: file("flow"), initialModel: "" }, { ...latents, encoder, network: { ...network, classes: 3 } }), /flow.model\.safetensors can not teach this training: its classes \(2 there, 3 here\) differ/);
     await assert.rejects(loadTeacher({ teacherModel: file("flow"), initialModel: "" }, latents), /needs the autoencoder, and these latents come without it/);
     assert.equal(tf.memory().numTensors, before);
   });

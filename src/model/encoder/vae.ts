@@ -3,6 +3,7 @@ import type { Dataset } from "../data";
 import { imageBatch } from "../data/image-batch";
 import { callWithProgress } from "../compiled-progress";
 import { compile } from "../engine/compile";
+import { sideBySide } from "../engine/side-by-side";
 import { tf } from "../engine/tf";
 import { interruptSignal, yieldToEventLoop } from "../interrupt";
 import { convolution, silu, upsample, type Parameters } from "../layers";
@@ -185,8 +186,8 @@ function createEncoder(weights: Weights, imageSize: number, mean: number[], stan
   };
   const latentSize = imageSize / VAE_DOWNSAMPLING;
   // Batches of one size, of which an encoding has many, run as one graph from the third on.
-  const encode = compile(({ images }: { images: tf.Tensor4D }) => ({ latents: tf.div<tf.Tensor4D>(tf.sub(posterior(parameters, images).mean, shift), scale) }), { name: "the encoder", maximumPrograms: 2 });
-  const decode = compile(({ latents }: { latents: tf.Tensor4D }) => ({ images: decoded(parameters, tf.add(tf.mul(latents, scale), shift)) }), { name: "the decoder", maximumPrograms: 2 });
+  const encode = compile(({ images }: { images: tf.Tensor4D }) => ({ latents: sideBySide((part: tf.Tensor4D) => tf.div<tf.Tensor4D>(tf.sub(posterior(parameters, part).mean, shift), scale), images) }), { name: "the encoder", maximumPrograms: 2 });
+  const decode = compile(({ latents }: { latents: tf.Tensor4D }) => ({ images: sideBySide((part: tf.Tensor4D) => decoded(parameters, tf.add(tf.mul(part, scale), shift)), latents) }), { name: "the decoder", maximumPrograms: 2 });
   return {
     name: "small VAE",
     imageSize,

@@ -1,9 +1,12 @@
 import nodeUtil from "node:util";
 import { mendTensorFlowKernels } from "./tensorflow-kernels";
+import { threadsOfAnOperation } from "./threads";
 
 // TensorFlow reads these when its library is loaded, so they come before that.
 // Only warnings and errors are logged.
 process.env.TF_CPP_MIN_LOG_LEVEL ??= "2";
+// Two operations at a time share the processors, where the default gives all of them to each.
+process.env.TF_NUM_INTRAOP_THREADS ??= String(threadsOfAnOperation());
 // A GPU's memory is taken as it is needed, so that a notebook and a training can share the device.
 process.env.TF_FORCE_GPU_ALLOW_GROWTH ??= "true";
 // oneDNN's convolutions and matrix products are the fastest on x86. It also brings an allocator that keeps large blocks:

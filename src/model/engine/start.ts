@@ -21,7 +21,7 @@ export interface EngineDescription {
   version: string;
   /** The GPU's name, or "CPU" with the number of threads. */
   device: string;
-  /** Threads that a single operation may use on the CPU. */
+  /** Threads that compute on the CPU. */
   threads: number;
   /** What the tensors alive now take up. */
   memory: { tensors: number; bytes: number };
@@ -74,7 +74,8 @@ export function describeEngine(): EngineDescription {
   const name = tf.getBackend();
   if (name === "tensorflow") {
     const { binding, isUsingGpuDevice } = tf.backend() as unknown as { binding: { TF_Version: string }; isUsingGpuDevice: boolean };
-    const threads = Number(process.env.TF_NUM_INTRAOP_THREADS) || availableParallelism();
+    // Those of an operation, or those that begin operations: the two share the processors.
+    const threads = Math.max(...["TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"].map((name) => Number(process.env[name]) || availableParallelism()));
     return { name, version: binding.TF_Version, device: isUsingGpuDevice ? gpuName() : describeCpu(threads), threads, memory };
   }
   // The WebAssembly package has no threads in Node.

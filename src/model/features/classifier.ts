@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { imageBatch, type Dataset } from "../data";
 import { compile } from "../engine/compile";
+import { sideBySide } from "../engine/side-by-side";
 import { tf } from "../engine/tf";
 import { yieldToEventLoop } from "../interrupt";
 import { convolution, linear, silu, type Parameters } from "../layers";
@@ -148,7 +149,7 @@ function compileTrainingStep(parameters: Record<string, tf.Variable>, classes: n
     ({ images, labels, noise, deviations, learningRate, stepCount }: TrainingInputs) => {
       const { value, grads } = tf.variableGrads(() => {
         const noisy = images.add<tf.Tensor4D>(noise.mul(deviations));
-        const logProbabilities = tf.logSoftmax(classify(parameters, noisy));
+        const logProbabilities = tf.logSoftmax(sideBySide((part: tf.Tensor4D) => classify(parameters, part), noisy));
         return tf.oneHot(labels, classes).toFloat().mul(logProbabilities).sum(1).mean().neg().asScalar();
       }, variables);
       variables.forEach((variable, i) => adamW(variable, grads[variable.name], firstMoments[i], secondMoments[i], learningRate, stepCount));

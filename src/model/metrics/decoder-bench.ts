@@ -1,6 +1,7 @@
 import type { Dataset } from "../data";
 import type { Encoder } from "../encoder";
 import { compile } from "../engine/compile";
+import { sideBySide } from "../engine/side-by-side";
 import { tf } from "../engine/tf";
 import type { FeatureNetwork } from "../features/feature-network";
 import { loadLpips, type Lpips } from "../features/lpips";
@@ -90,7 +91,7 @@ export async function decoderBench(decoders: readonly BenchedDecoder[], dataset:
     signal.throwIfAborted();
     await yieldToEventLoop();
   };
-  const embedding = compile(({ images }: { images: tf.Tensor4D }) => ({ embedding: features.embedding(images) }), { name: `${features.name}'s embedding` });
+  const embedding = compile(({ images }: { images: tf.Tensor4D }) => ({ embedding: sideBySide((part: tf.Tensor4D) => features.embedding(part), images) }), { name: `${features.name}'s embedding` });
   const measured: MeasuredFeatures = { name: features.name, size: features.embeddingSize, origin: originOf(features), embed: (images) => embedding({ images }).embedding };
   const lpips = ownLpips ?? (await loadLpips().catch((error: Error) => error));
   try {

@@ -2,6 +2,7 @@ import fs from "node:fs";
 import path from "node:path";
 import { imageBatch, type Dataset, type ImageBatch } from "../data";
 import { compile } from "../engine/compile";
+import { sideBySide } from "../engine/side-by-side";
 import { tf } from "../engine/tf";
 import type { FeatureNetwork } from "../features/feature-network";
 import { projectRoot } from "../files";
@@ -79,7 +80,7 @@ export async function collectFeatures(
   const origin = originOf(network);
   const statistics = accumulateStatistics(dimension, origin);
   const reservoir = createReservoir(kept, dimension, randomStream(seed, "features that are kept"));
-  const embed = compile(({ images }: { images: tf.Tensor4D }) => ({ embedding: network.embedding(images) }), { name: `${network.name}'s embedding` });
+  const embed = compile(({ images }: { images: tf.Tensor4D }) => ({ embedding: sideBySide((part: tf.Tensor4D) => network.embedding(part), images) }), { name: `${network.name}'s embedding` });
   const progress = createProgress({ label, total: count, onUpdate: onProgress });
   let done = 0;
   try {

@@ -4,7 +4,7 @@ import type { Part } from "./part";
 import { TENSORFLOW_VERSION, describeMachine, installRuntime, planRuntime, runtimeIsComplete } from "./runtime";
 
 /** What a person is told where TensorFlow can't be had. */
-export const WEBASSEMBLY_NOTICE = "the WebAssembly engine takes over: good for sampling and tiny trainings, a training step takes 7 to 14 times as long";
+export const WEBASSEMBLY_NOTICE = "the WebAssembly engine takes over: good for sampling and tiny trainings, a training step takes 7 to 31 times as long";
 
 /** TensorFlow and the native binding to it; without them the engine is WebAssembly. */
 export const enginePart: Part = {

@@ -28,7 +28,7 @@ export interface EngineDescription {
 }
 
 /** How many times as long a training step takes on WebAssembly as a compiled one on TensorFlow; docs/engine.md has the measurement. */
-const WASM_SLOWDOWN = "7 to 14";
+const WASM_SLOWDOWN = "7 to 31";
 
 /**
  * Chooses the engine that all tensors live on, and waits until it runs. Calling it again is harmless.

@@ -152,7 +152,7 @@ export async function writeReport(report: Report): Promise<string[]> {
   const files: [string, string][] = [["latest.json", `${JSON.stringify({ ...report, memory: memoryRows(report.rows) }, null, 2)}\n`]];
   if (results.length > 0) {
     const series = peers.map((peer) => ({ name: peer, values: categories.map((category) => ratioOf(category, peer)) }));
-    files.push(["ratios.svg", figureSvg(barChart(series, { title: "How many times as fast as each peer", yTitle: "ratio of medians", categories, width: Math.max(1100, CATEGORY_WIDTH * categories.length), height: 480 }))]);
+    files.push(["ratios.svg", figureSvg(barChart(series, { title: "How many times as fast as each peer", yTitle: "ratio of medians", yLog: true, categories, width: Math.max(1100, CATEGORY_WIDTH * categories.length), height: 480 }))]);
   }
   if (report.scaling.length > 0) {
     const series = report.scaling.map(({ over, program, points }) => ({ name: `${program}: ${over}`, x: points.map(({ x }) => x), y: points.map(({ seconds }) => seconds) }));

@@ -2,6 +2,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { mkdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { TrainConfig } from "./config";
+import { differences } from "./differences";
 import { tf } from "./engine/tf";
 import { describeFileError, writeFileAtomic } from "./files";
 import { lossNetworksOf } from "./metrics/independence";
@@ -118,11 +119,8 @@ export async function restoreCheckpoint(folder: string, state: TrainingState): P
 export async function startFromModel(file: string, state: TrainingState): Promise<string[]> {
   const model = await loadModel(file);
   try {
-    const differing = (Object.keys(state.network) as (keyof NetworkConfig)[]).filter((key) => model.network[key] !== state.network[key]);
-    if (differing.length > 0) {
-      const list = differing.map((key) => `${key} (${model.network[key]} there, ${state.network[key]} here)`).join(", ");
-      throw new Error(`the model ${file} does not fit this training: ${list}. Choose the preset and data it was trained with, or train without it`);
-    }
+    const differing = differences(model.network, state.network, Object.keys(state.network) as (keyof NetworkConfig)[]);
+    if (differing !== "") throw new Error(`the model ${file} does not fit this training: ${differing}. Choose the preset and data it was trained with, or train without it`);
     for (const group of [state.variables.parameters, state.variables.average]) {
       for (const [name, variable] of Object.entries(group)) tf.tidy(() => variable.assign(tf.add(model.parameters[name], 0)));
     }

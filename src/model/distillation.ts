@@ -1,3 +1,4 @@
+import { differences } from "./differences";
 import type { Encoder } from "./encoder";
 import { tf } from "./engine/tf";
 import { lossNetworksOf } from "./metrics/independence";
@@ -75,8 +76,10 @@ export function distillationTarget(teacher: Teacher, zT: tf.Tensor4D, t: tf.Tens
   return tf.tidy(() => teacher.imageOf(latentsAlongFlow(teacher, zT, t, y), y));
 }
 
+/** Sizes in which a teacher has to agree with its subject; its own may be another network. */
 const SUBJECT_SHAPE = ["latentSize", "latentChannels", "classes"] as const;
 
+/** The options of a training that name its teacher. */
 export interface TeacherFiles {
   /** Model that knows the flow: a CrossFlow network or a latent flow. Empty: the initial model. */
   teacherModel: string;
@@ -86,7 +89,7 @@ export interface TeacherFiles {
 
 /** What a teacher has to know: the latents and classes of the training. */
 export interface TeacherSubject {
-  network: Pick<NetworkConfig, (typeof SUBJECT_SHAPE)[number]>;
+  network: NetworkConfig;
   encoderFingerprint: string;
   /** Absent where latents come without it. */
   encoder?: Pick<Encoder, "encode" | "decode">;
@@ -116,9 +119,9 @@ export async function loadTeacher({ teacherModel, initialModel }: TeacherFiles, 
   };
   try {
     const method = trainingMethodOf(model);
-    if (!(method in teachers)) throw new Error(`${file} can not teach this training: a model of the method "${method}" knows no flow of latents. Choose one of the method ${Object.keys(teachers).join(" or ")}`);
-    const differing = SUBJECT_SHAPE.filter((key) => model.network[key] !== network[key]).map((key) => `${key} (${model.network[key]} there, ${network[key]} here)`);
-    if (differing.length > 0) throw new Error(`${file} can not teach this training: its ${differing.join(", ")} differ. Choose a model of the same data`);
+    if (!Object.hasOwn(teachers, method)) throw new Error(`${file} can not teach this training: a model of the method "${method}" knows no flow of latents. Choose one of the method ${Object.keys(teachers).join(" or ")}`);
+    const differing = differences(model.network, network, SUBJECT_SHAPE);
+    if (differing !== "") throw new Error(`${file} can not teach this training: it was trained with other latents or classes, ${differing}. Choose a model of the same data`);
     if (model.encoderFingerprint !== encoderFingerprint) throw new Error(`${file} can not teach this training: it was trained on the latents of another encoder. Train it further with these first (endTarget "derivative"), or choose the data it was trained on`);
     if (!encoder) throw new Error('endTarget "distillation" needs the autoencoder, and these latents come without it: set endTarget to "derivative"');
     return { teacher: teachers[method](encoder), lossNetworks: lossNetworksOf(model), dispose: () => disposeModel(model) };

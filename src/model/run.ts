@@ -3,6 +3,7 @@ import { appendFile, mkdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { TRAIN_OPTIONS, type TrainConfig } from "./config";
 import { latestCheckpoint, readCheckpointRecord } from "./checkpoint";
+import { differences } from "./differences";
 import type { Diagnostics } from "./diagnostics";
 import { describeFileError, projectRoot, writeFileAtomic } from "./files";
 import { removeSnapshotsAfter } from "./snapshots";
@@ -72,11 +73,8 @@ export function findRun(config: TrainConfig, existing: ExistingRun, runsFolder?:
   const { config: given, step } = readCheckpointRecord(checkpoint);
   // A run that is older than an option was trained with its default.
   const saved = { ...Object.fromEntries(Object.entries(TRAIN_OPTIONS).map(([key, option]) => [key, option.default])), ...given } as TrainConfig;
-  const changed = (Object.keys(config) as (keyof TrainConfig)[]).filter((key) => !MAY_CHANGE.includes(key) && JSON.stringify(config[key]) !== JSON.stringify(saved[key]));
-  if (changed.length > 0) {
-    const list = changed.map((key) => `${key} (${JSON.stringify(saved[key])} there, ${JSON.stringify(config[key])} here)`).join(", ");
-    throw new Error(`run "${config.name}" can not go on from step ${step} with another configuration: ${list}. Use the run's own, or choose another name`);
-  }
+  const changed = differences(saved, config, (Object.keys(config) as (keyof TrainConfig)[]).filter((key) => !MAY_CHANGE.includes(key)));
+  if (changed !== "") throw new Error(`run "${config.name}" can not go on from step ${step} with another configuration: ${changed}. Use the run's own, or choose another name`);
   return { run, checkpoint };
 }
 

@@ -107,7 +107,7 @@ export async function* train(given: Partial<TrainConfig>, options: TrainOptions 
   const reference = config.velocity === "marginal" ? latentReference(rows.inMemory!.latents, rows.inMemory!.labels) : undefined;
   const frozen: FrozenParts = { features: levelsOf(resources.perceptual), criticFeatures: levelsOf(resources.critic), reference };
   const step = trainingStep(config, state, frozen);
-  let taught: LoadedTeacher | undefined;
+  let loadedTeacher: LoadedTeacher | undefined;
   let batches: BatchesAhead | undefined;
   let observer: { window: DiagnosticsWindow; probe: Probe } | undefined;
   let savedStep = -1;
@@ -130,9 +130,9 @@ export async function* train(given: Partial<TrainConfig>, options: TrainOptions 
       earlierLossNetworks = record.earlierLossNetworks ?? [];
     } else if (config.initialModel !== "") earlierLossNetworks = await startFromModel(config.initialModel, state);
     if (config.endTarget === "distillation") {
-      taught = await loadTeacher(config, resources);
-      frozen.teacher = taught.teacher;
-      earlierLossNetworks = [...new Set([...earlierLossNetworks, ...taught.lossNetworks])];
+      loadedTeacher = await loadTeacher(config, resources);
+      frozen.teacher = loadedTeacher.teacher;
+      earlierLossNetworks = [...new Set([...earlierLossNetworks, ...loadedTeacher.lossNetworks])];
     }
     const lossNetworks = networksOfLosses(config, earlierLossNetworks);
     await openRun(config, found);
@@ -222,7 +222,7 @@ export async function* train(given: Partial<TrainConfig>, options: TrainOptions 
       observer?.probe.dispose();
       disposeTrainingState(state);
       if (reference) tf.dispose({ ...reference });
-      taught?.dispose();
+      loadedTeacher?.dispose();
       trainingEnded();
       await loaded?.dispose();
     }

@@ -124,7 +124,7 @@ describe("a training by distillation", () => {
     const { network } = resources;
     const latents = { network, encoderFingerprint: encoder.fingerprint };
     await assert.rejects(loadTeacher({ teacherModel: file("gan"), initialModel: "" }, { ...latents, encoder }), /gan.model\.safetensors can not teach this training: a model of the method "gan" knows no flow/);
-    await assert.rejects(loadTeacher({ teacherModel: file("flow"), initialModel: "" }, { ...latents, encoder, network: { ...network, classes: 3 } }), /flow.model\.safetensors can not teach this training: its classes \(2 there, 3 here\) differ/);
+    await assert.rejects(loadTeacher({ teacherModel: file("flow"), initialModel: "" }, { ...latents, encoder, network: { ...network, classes: 3 } }), /flow.model\.safetensors can not teach this training: it was trained with other latents or classes, classes \(2 there, 3 here\)/);
     await assert.rejects(loadTeacher({ teacherModel: file("flow"), initialModel: "" }, latents), /needs the autoencoder, and these latents come without it/);
     assert.equal(tf.memory().numTensors, before);
   });

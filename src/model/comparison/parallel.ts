@@ -1,6 +1,7 @@
 import { fork, type ChildProcess } from "node:child_process";
 import { availableParallelism, freemem } from "node:os";
 import { join } from "node:path";
+import { threadsOfAnOperation } from "../engine/threads";
 import { createProgress, type LongRunOptions } from "../progress";
 import type { Job } from "./plan";
 import type { RunResult } from "./results";
@@ -41,7 +42,7 @@ export async function runInProcesses(jobs: readonly PlacedJob[], options: Parall
   signal?.throwIfAborted();
   if (jobs.length === 0) return;
   const processes = Math.min(options.processes ?? roomForProcesses(jobs.length), jobs.length);
-  const threads = String(Math.max(1, Math.floor(availableParallelism() / processes)));
+  const threads = String(threadsOfAnOperation(Math.floor(availableParallelism() / processes)));
   const waiting = [...jobs];
   const total = jobs.reduce((sum, { job }) => sum + job.config.steps, 0);
   const progress = createProgress({ label: `sweeping in ${processes} ${processes === 1 ? "process" : "processes"}`, total, onUpdate: onProgress });

@@ -12,7 +12,7 @@ import { projectRoot } from "../src/model/files";
 import { evaluateModel, type Model } from "../src/model/model";
 import { initializeParameters, parameterShapes, type NetworkConfig } from "../src/model/network";
 import { randomStream, type RandomStream } from "../src/model/random";
-import { readSafetensors, type SafetensorsTensor } from "../src/model/safetensors";
+import { float32Values, readSafetensors } from "../src/model/safetensors";
 import { sample } from "../src/model/sampler";
 import { createTrainingState, disposeTrainingState, type TrainingState } from "../src/model/training-state";
 import { trainingStep, type StepInputs, type TrainingStep } from "../src/model/training-step";
@@ -296,7 +296,7 @@ async function encodeJob(spec: WorkSpec, compiled: boolean): Promise<Job> {
   const file = join(projectRoot(), "checkpoints", "avatars-32-encoder.safetensors");
   const encoder = await loadEncoder(file);
   const { tensors } = await readSafetensors(file);
-  const encoderWeights = Object.fromEntries(Object.entries(tensors as Record<string, SafetensorsTensor>).map(([name, { shape, data }]) => [name, { shape: [...shape], data: data as Float32Array }]));
+  const encoderWeights = Object.fromEntries(Object.entries(tensors).map(([name, tensor]) => [name, { shape: [...tensor.shape], data: float32Values(tensor, name) }]));
   const batch = spec.batchSize ?? ENCODER_BATCH;
   const inputs = Array.from({ length: INPUT_SETS }, (_, set) => {
     const images = normal(randomStream(set, "benchmark"), [batch, encoder.imageSize, encoder.imageSize, 3]);

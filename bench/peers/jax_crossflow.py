@@ -163,7 +163,9 @@ def from_package(name, array):
 def encode(p, statistics, images):
     """The small autoencoder's encoder: images [B, H, W, 3] -> normalised latents [B, h, w, c]"""
     x = jax.nn.silu(convolve(p, "encoder.down.0", images, 2))
-    x = jax.nn.silu(convolve(p, "encoder.down.1", x, 2))
-    x = jax.nn.silu(convolve(p, "encoder.middle", x))
-    mean, _ = np.split(convolve(p, "encoder.moments", x), 2, -1)
+    x = convolve(p, "encoder.down.1", x, 2)
+    blocks = sum(name.startswith("encoder.blocks.") and name.endswith(".weight") for name in p)
+    for index in range(blocks):
+        x = x + convolve(p, f"encoder.blocks.{index}", jax.nn.silu(x))
+    mean, _ = np.split(convolve(p, "encoder.moments", jax.nn.silu(x)), 2, -1)
     return (mean - statistics["mean"]) / statistics["standardDeviation"]

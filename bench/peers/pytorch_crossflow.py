@@ -214,7 +214,9 @@ def encode(p, statistics, images):
     x = images.permute(0, 3, 1, 2)
     convolve = lambda x, name, stride=1: same_convolution(x, p[f"{name}.weight"], p[f"{name}.bias"], stride)
     x = nn.silu(convolve(x, "encoder.down.0", 2))
-    x = nn.silu(convolve(x, "encoder.down.1", 2))
-    x = nn.silu(convolve(x, "encoder.middle"))
-    mean = convolve(x, "encoder.moments").permute(0, 2, 3, 1).chunk(2, -1)[0]
+    x = convolve(x, "encoder.down.1", 2)
+    blocks = sum(name.startswith("encoder.blocks.") and name.endswith(".weight") for name in p)
+    for index in range(blocks):
+        x = x + convolve(nn.silu(x), f"encoder.blocks.{index}")
+    mean = convolve(nn.silu(x), "encoder.moments").permute(0, 2, 3, 1).chunk(2, -1)[0]
     return (mean - statistics["mean"]) / statistics["standardDeviation"]

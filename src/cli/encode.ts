@@ -1,7 +1,7 @@
 import { Command } from "commander";
 import { formatProgress } from "../model/progress";
 import { createReporter } from "../setup/report";
-import type { AutoencoderName, EncoderChoice, EncodingCost } from "../model/encoder";
+import type { AutoencoderName, Encoder, EncoderChoice, EncodingCost } from "../model/encoder";
 import { wholeNumber } from "./sample";
 import { CommandError, EXIT, addExamples, addJsonOption, formatTable, interruptSignal } from "./output";
 
@@ -11,6 +11,8 @@ interface EncodeFlags {
   size?: number;
   steps?: number;
   retrain?: string;
+  like?: string;
+  klWeight?: number;
   images?: string;
   out?: string;
   encoder?: string;
@@ -38,6 +40,8 @@ export function encodeCommand(): Command {
     .option("--size <pixels>", "height and width of the images", Number)
     .option("--steps <count>", "training steps of a new encoder", Number)
     .option("--retrain <file>", "train a new encoder and write it to this file")
+    .option("--like <file>", "with --retrain: make latents like this encoder's, so that networks trained on those have little to learn anew")
+    .option("--kl-weight <number>", "with --retrain: weight of the latents' divergence from noise; less keeps more of the image", Number)
     .option("--images <folder>", "encode any number of images to files of latents: a folder of tar files (WebDataset) or with one sub-folder a class")
     .option("--out <folder>", "with --images: where the latents go; the same command goes on where it stopped")
     .option("--encoder <name>", "with --images: sd-vae, sd-vae-ema, va-vae, or the file of a trained encoder", "sd-vae")
@@ -49,15 +53,17 @@ export function encodeCommand(): Command {
     .option("--no-flips", "with --images: leave out the mirrored images")
     .option("--keep-images", "with --images: keep the cropped images beside the latents");
   addJsonOption(command).action(encode);
-  return addExamples(command, ["encode", "encode --images imagenet/train --out data/imagenet-latents --workers 4", "encode --dataset folder --path photos --size 64", "encode --retrain encoder.safetensors --steps 1200"]);
+  return addExamples(command, ["encode", "encode --images imagenet/train --out data/imagenet-latents --workers 4", "encode --dataset folder --path photos --size 64", "encode --retrain encoder.safetensors --steps 2400", "encode --retrain sharper.safetensors --like encoder.safetensors --kl-weight 1e-4 --steps 2400"]);
 }
 
 async function encode(flags: EncodeFlags): Promise<void> {
   if (flags.images !== undefined) return encodeImages(flags, flags.images);
+  if (flags.retrain === undefined && (flags.like ?? flags.klWeight) !== undefined) throw new CommandError("--like and --kl-weight are of a training: give --retrain FILE too", EXIT.usage);
+  if (flags.klWeight !== undefined && !(flags.klWeight >= 0 && flags.klWeight < Infinity)) throw new CommandError("--kl-weight is a number, 0 or above", EXIT.usage);
   const { resolveConfig } = await import("../model/config.js");
   const { datasetConfig, encoderFor } = await import("../model/resources.js");
   const { loadDataset } = await import("../model/data/load.js");
-  const { cachedLatents, trainEncoder } = await import("../model/encoder/index.js");
+  const { cachedLatents, loadEncoder, trainEncoder } = await import("../model/encoder/index.js");
   const { reconstructionPsnr } = await import("../model/encoder/quality.js");
   const { projectRoot } = await import("../model/files.js");
   const { join } = await import("node:path");
@@ -68,7 +74,15 @@ async function encode(flags: EncodeFlags): Promise<void> {
   const options = { signal, onProgress: (event: Parameters<typeof formatProgress>[0]) => reporter.update(formatProgress(event)) };
   try {
     const { train, test } = await loadDataset(datasetConfig(config), options);
-    const encoder = flags.retrain === undefined ? await encoderFor(config, train, options) : await trainEncoder(train, { ...options, seed: config.seed, steps: config.encoderSteps });
+    const retrained = async (): Promise<Encoder> => {
+      const like = flags.like === undefined ? undefined : await loadEncoder(flags.like);
+      try {
+        return await trainEncoder(train, { ...options, seed: config.seed, steps: config.encoderSteps, klWeight: flags.klWeight, like });
+      } finally {
+        like?.dispose();
+      }
+    };
+    const encoder = flags.retrain === undefined ? await encoderFor(config, train, options) : await retrained();
     if (flags.retrain !== undefined) await encoder.save(flags.retrain);
     const psnr = reconstructionPsnr(encoder, test, MEASURED);
     for (const dataset of [train, test]) await cachedLatents(encoder, dataset, join(projectRoot(), "data"), options);

@@ -197,7 +197,7 @@ export const TRAIN_OPTIONS: { [Key in keyof TrainConfig]: Option<TrainConfig[Key
   preset: oneOf<string>("tiny", Object.keys(PRESETS)),
   initialModel: text("", "a file"),
   encoder: oneOf<string>("small", ["small", "sd-vae", "sd-vae-ema", "va-vae"]),
-  encoderSteps: count(1200, "steps"),
+  encoderSteps: count(800, "steps"),
   steps: count(1200, "steps"),
   batchSize: count(64, "images"),
   accumulation: count(1, "parts"),

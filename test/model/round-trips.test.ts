@@ -73,6 +73,23 @@ describe("an encoder", () => {
     await assert.rejects(loadEncoder(cut), /is no complete encoder: encoder\.down\.0\.weight/);
   });
 
+  it("makes latents like another encoder's when asked, and leaves no tensor behind", async () => {
+    const before = tf.memory().numTensors;
+    const trained = (like?: Encoder): Promise<Encoder> => trainEncoder(dataset, { seed: 1, steps: 60, batchSize: 12, channels: 4, latentChannels: 2, like, likeWeight: 1 });
+    const [alike, free] = [await trained(encoder), await trained()];
+    const target = await encodeDataset(encoder, dataset);
+    const correlation = async (other: Encoder): Promise<number> => (await encodeDataset(other, dataset)).reduce((sum, value, index) => sum + value * target[index], 0) / target.length;
+    const [near, far] = [await correlation(alike), await correlation(free)];
+    assert.ok(near > 0.6 && Math.abs(far) < 0.4, `correlation ${near} when asked, ${far} when not`);
+    alike.dispose();
+    free.dispose();
+    assert.equal(tf.memory().numTensors, before);
+  });
+
+  it("refuses to resemble an encoder whose latents have another shape", async () => {
+    await assert.rejects(trainEncoder(dataset, { latentChannels: 3, like: encoder }), /the encoder to resemble makes 4 x 4 x 2 latents of 16-pixel images, the new one 4 x 4 x 3/);
+  });
+
   describe("latents", () => {
     const caches = join(folder, "caches");
     let calls = 0;

@@ -20,8 +20,8 @@ export interface Encoder {
   encode(images: tf.Tensor4D, onProgress?: ProgressListener): tf.Tensor4D;
   /** The autoencoder's own decoder: latents [B, h, w, c] -> images [B, H, W, 3]. */
   decode(latents: tf.Tensor4D, onProgress?: ProgressListener): tf.Tensor4D;
-  /** Writes weights and statistics; loadEncoder() reads them. */
-  save(file: string): Promise<void>;
+  /** Writes weights and statistics; loadEncoder() reads them. "F16" halves the file and rounds the weights, which makes it another encoder, with a fingerprint of its own; "F32" (the default) keeps every bit. */
+  save(file: string, options?: { dtype?: "F32" | "F16" }): Promise<void>;
   dispose(): void;
 }
 

@@ -7,6 +7,7 @@ import { sideBySide } from "../engine/side-by-side";
 import { tf } from "../engine/tf";
 import { interruptSignal, yieldToEventLoop } from "../interrupt";
 import { convolution, silu, upsample, type Parameters } from "../layers";
+import { float16FromFloat32 } from "../float16";
 import { initializeParameters, type ParameterShape } from "../network";
 import { adamW, learningRateAt, muon } from "../optimizer";
 import { createProgress, type LongRunOptions } from "../progress";
@@ -18,7 +19,7 @@ export interface EncoderOptions {
   seed: number;
   /** Channels of the latent. */
   latentChannels: number;
-  /** Channels of the first convolution; the deeper ones have twice as many. */
+  /** Channels of the first convolution; at half of the resolution the decoder has twice as many, at a quarter both halves four times. */
   channels: number;
   steps: number;
   batchSize: number;
@@ -28,83 +29,111 @@ export interface EncoderOptions {
   matrixLearningRate: number;
   /** Weight of the Kullback-Leibler divergence, a mean over the latent's numbers. */
   klWeight: number;
+  /** Weight of the squared distance to the latents of an encoder that is to be resembled, a mean over the latent's numbers. */
+  likeWeight: number;
 }
 
 /** A f4 autoencoder with 4 channels, as small as one may be. */
-export const VAE_DEFAULTS: EncoderOptions = { seed: 0, latentChannels: 4, channels: 32, steps: 1200, batchSize: 64, learningRate: 2e-3, matrixLearningRate: 0.02, klWeight: 5e-4 };
+export const VAE_DEFAULTS: EncoderOptions = { seed: 0, latentChannels: 4, channels: 32, steps: 800, batchSize: 64, learningRate: 2e-3, matrixLearningRate: 0.02, klWeight: 5e-4, likeWeight: 0.005 };
 
 /** Pixels along one side of what one latent pixel covers (f4). */
 export const VAE_DOWNSAMPLING = 4;
 
-const INNER_LAYERS = ["encoder.down.1", "encoder.middle", "decoder.enter", "decoder.middle", "decoder.up.0", "decoder.up.1"].map((name) => `${name}.weight`);
+/** Residual convolutions at the latent's resolution in each half, where they cost least. */
+const BLOCKS = 3;
+
+const blockNames = (half: "encoder" | "decoder"): string[] => Array.from({ length: BLOCKS }, (_, index) => `${half}.blocks.${index}`);
+
+/** What Muon trains: neither what touches images nor what ends in latents. */
+const INNER_LAYERS = ["encoder.down.1", ...blockNames("encoder"), "decoder.enter", ...blockNames("decoder"), "decoder.up.0", "decoder.up.1"].map((name) => `${name}.weight`);
 
 const LOG_VARIANCE_RANGE = [-12, 4] as const;
 
 function vaeShapes({ latentChannels, channels }: Pick<EncoderOptions, "latentChannels" | "channels">): Record<string, ParameterShape> {
-  const wide = 2 * channels;
+  const [half, quarter] = [2 * channels, 4 * channels]; // channels at half and at a quarter of the image's resolution
+  const blocks = (names: string[]): [string, number, number, number][] => names.map((name) => [name, 3, quarter, quarter]);
   const layers: [string, number, number, number][] = [
     ["encoder.down.0", 4, 3, channels],
-    ["encoder.down.1", 4, channels, wide],
-    ["encoder.middle", 3, wide, wide],
-    ["encoder.moments", 1, wide, 2 * latentChannels],
-    ["decoder.enter", 3, latentChannels, wide],
-    ["decoder.middle", 3, wide, wide],
-    ["decoder.up.0", 3, wide, wide],
-    ["decoder.up.1", 3, wide, channels],
+    ["encoder.down.1", 4, channels, quarter],
+    ...blocks(blockNames("encoder")),
+    ["encoder.moments", 1, quarter, 2 * latentChannels],
+    ["decoder.enter", 3, latentChannels, quarter],
+    ...blocks(blockNames("decoder")),
+    ["decoder.up.0", 3, quarter, half],
+    ["decoder.up.1", 3, half, channels],
     ["decoder.image", 3, channels, 3],
   ];
   return Object.fromEntries(
     layers.flatMap(([name, size, from, to]): [string, ParameterShape][] => [
-      [`${name}.weight`, { shape: [size, size, from, to], start: (size * size * from) ** -0.5 }],
+      [`${name}.weight`, { shape: [size, size, from, to], start: name.includes(".blocks.") ? "zeros" : (size * size * from) ** -0.5 }],
       [`${name}.bias`, { shape: [to], start: "zeros" }],
     ]),
   );
 }
 
+/** Residual blocks x + convolution(SiLU(x)), and a last SiLU. @param x [B, h, w, C] */
+function residualBlocks(parameters: Parameters, half: "encoder" | "decoder", x: tf.Tensor4D): tf.Tensor4D {
+  return silu(blockNames(half).reduce((sum, name) => tf.add(sum, convolution(parameters, name, silu(sum))), x));
+}
+
 /** Mean and log variance of the latent's distribution, [B, h, w, c] each, before normalisation. @param images [B, H, W, 3] in [-1, 1] */
 function posterior(parameters: Parameters, images: tf.Tensor4D): { mean: tf.Tensor4D; logVariance: tf.Tensor4D } {
   let x = silu(convolution(parameters, "encoder.down.0", images, 2)); // [B, H/2, W/2, C]
-  x = silu(convolution(parameters, "encoder.down.1", x, 2)); // [B, H/4, W/4, 2 C]
-  x = silu(convolution(parameters, "encoder.middle", x));
+  x = residualBlocks(parameters, "encoder", convolution(parameters, "encoder.down.1", x, 2)); // [B, H/4, W/4, 4 C]
   const [mean, logVariance] = tf.split(convolution(parameters, "encoder.moments", x), 2, -1) as tf.Tensor4D[];
   return { mean, logVariance: tf.clipByValue(logVariance, ...LOG_VARIANCE_RANGE) };
 }
 
 /** @param latents [B, h, w, c] before normalisation @returns images [B, 4 h, 4 w, 3] */
 function decoded(parameters: Parameters, latents: tf.Tensor4D): tf.Tensor4D {
-  let x = silu(convolution(parameters, "decoder.enter", latents));
-  x = silu(convolution(parameters, "decoder.middle", x));
+  let x = residualBlocks(parameters, "decoder", convolution(parameters, "decoder.enter", latents)); // [B, h, w, 4 C]
   x = silu(convolution(parameters, "decoder.up.0", upsample(x))); // [B, 2 h, 2 w, 2 C]
   x = silu(convolution(parameters, "decoder.up.1", upsample(x))); // [B, 4 h, 4 w, C]
   return convolution(parameters, "decoder.image", x);
 }
 
+/** What an encoder's training may follow. */
+export interface EncoderModel {
+  /** An encoder whose latents the new ones shall resemble, so that networks trained on those have little to learn anew. */
+  like?: Encoder;
+}
+
 /**
- * Trains a small variational autoencoder (Kingma and Welling, 2014) on the images: mean absolute error plus a weighted divergence.
+ * Trains a small variational autoencoder (Kingma and Welling, 2014) on the images: mean absolute error plus a weighted divergence and, given an encoder to
+ * resemble, the weighted squared distance of the latents' mean to that encoder's normalised latents (ours).
  * @param dataset training images
  * @returns the encoder, with the statistics of its latents over (at most 4,096 of) the training images
- * @throws Error when the image size is not a multiple of 4, or the signal's reason when it aborts
+ * @throws Error when the image size is not a multiple of 4, when the encoder to resemble has latents of another shape, or the signal's reason when it aborts
  */
-export async function trainEncoder(dataset: Dataset, options: Partial<EncoderOptions> & LongRunOptions = {}): Promise<Encoder> {
-  const settings = { ...VAE_DEFAULTS, ...Object.fromEntries(Object.entries(options).filter(([key]) => key in VAE_DEFAULTS)) } as EncoderOptions;
+export async function trainEncoder(dataset: Dataset, options: Partial<EncoderOptions> & EncoderModel & LongRunOptions = {}): Promise<Encoder> {
+  const { like } = options;
+  const settings: EncoderOptions = { ...VAE_DEFAULTS, ...Object.fromEntries(Object.entries(options).filter(([key, value]) => key in VAE_DEFAULTS && value !== undefined)) };
   const signal = options.signal ?? interruptSignal();
   const { imageSize } = dataset;
   if (imageSize % VAE_DOWNSAMPLING !== 0) throw new Error(`the encoder halves images twice: the image size must be a multiple of ${VAE_DOWNSAMPLING}, not ${imageSize}`);
-  const latentShape = [settings.batchSize, imageSize / VAE_DOWNSAMPLING, imageSize / VAE_DOWNSAMPLING, settings.latentChannels] as [number, number, number, number];
+  const latentSize = imageSize / VAE_DOWNSAMPLING;
+  const latentShape: [number, number, number, number] = [settings.batchSize, latentSize, latentSize, settings.latentChannels];
+  if (like && [like.imageSize, like.latentSize, like.latentChannels].join() !== [imageSize, latentSize, settings.latentChannels].join())
+    throw new Error(`the encoder to resemble makes ${like.latentSize} x ${like.latentSize} x ${like.latentChannels} latents of ${like.imageSize}-pixel images, the new one ${latentSize} x ${latentSize} x ${settings.latentChannels} of ${imageSize}-pixel images: they have to be alike`);
   const parameters = initializeParameters(vaeShapes(settings), randomStream(settings.seed, "encoder weights"));
   const names = Object.keys(parameters);
   const zeros = (): Record<string, tf.Variable> => tf.tidy(() => Object.fromEntries(names.map((name) => [name, tf.variable(tf.zerosLike(parameters[name]), false)])));
   const [first, second] = [zeros(), zeros()];
 
+  // Of each image, [B]; without an encoder to resemble there is no target.
+  const losses = (...[images, eps, target]: tf.Tensor4D[]): tf.Tensor1D => {
+    const { mean, logVariance } = posterior(parameters, images);
+    const latents = tf.add<tf.Tensor4D>(mean, tf.mul(tf.exp(tf.mul(logVariance, 0.5)), eps));
+    const perImage = (values: tf.Tensor): tf.Tensor1D => tf.mean(values, [1, 2, 3]);
+    const error = perImage(tf.abs(tf.sub(decoded(parameters, latents), images)));
+    const divergence = tf.mul(0.5, perImage(tf.sub(tf.add(tf.square(mean), tf.exp(logVariance)), tf.add(1, logVariance))));
+    const loss = tf.add<tf.Tensor1D>(error, tf.mul(settings.klWeight, divergence));
+    return target ? tf.add(loss, tf.mul(settings.likeWeight, perImage(tf.square(tf.sub(mean, target))))) : loss;
+  };
   const step = compile(
-    ({ images, eps, learningRate, matrixLearningRate, stepCount }) => {
-      const { value, grads } = tf.variableGrads(() => {
-        const { mean, logVariance } = posterior(parameters, images as tf.Tensor4D);
-        const latents = tf.add(mean, tf.mul(tf.exp(tf.mul(logVariance, 0.5)), eps)) as tf.Tensor4D;
-        const error = tf.mean(tf.abs(tf.sub(decoded(parameters, latents), images)));
-        const divergence = tf.mul(0.5, tf.mean(tf.sub(tf.add(tf.square(mean), tf.exp(logVariance)), tf.add(1, logVariance))));
-        return tf.add(error, tf.mul(settings.klWeight, divergence)) as tf.Scalar;
-      }, Object.values(parameters));
+    ({ images, eps, target, learningRate, matrixLearningRate, stepCount }: Record<string, tf.Tensor>) => {
+      const batch = (target ? [images, eps, target] : [images, eps]) as tf.Tensor4D[];
+      const { value, grads } = tf.variableGrads(() => tf.mean(sideBySide(losses, ...batch)), Object.values(parameters));
       for (const name of names) {
         const gradient = grads[parameters[name].name];
         if (INNER_LAYERS.includes(name)) muon(parameters[name], gradient, first[name], matrixLearningRate as tf.Scalar);
@@ -124,6 +153,7 @@ export async function trainEncoder(dataset: Dataset, options: Partial<EncoderOpt
       const batch = imageBatch(dataset, order.integers(settings.batchSize, dataset.size));
       const inputs = {
         images: batch.images,
+        ...(like && { target: like.encode(batch.images) }),
         eps: tf.tensor4d(noise.normal(latentShape.reduce((product, size) => product * size)), latentShape),
         learningRate: tf.scalar(settings.learningRate * learningRateAt(index, schedule)),
         matrixLearningRate: tf.scalar(settings.matrixLearningRate * learningRateAt(index, schedule)),
@@ -204,8 +234,9 @@ function createEncoder(weights: Weights, imageSize: number, mean: number[], stan
       assertShape(latents, [latentSize, latentSize, latentChannels], "latents");
       return callWithProgress(decode, { latents }, "compiling the decoder", onProgress).images;
     },
-    async save(file) {
-      const tensors = Object.fromEntries(Object.entries(weights).map(([name, { shape, data }]): [string, SafetensorsTensor] => [name, { dtype: "F32", shape, data }]));
+    async save(file, { dtype = "F32" } = {}) {
+      const stored = ({ shape, data }: Weights[string]): SafetensorsTensor => (dtype === "F16" ? { dtype, shape, data: float16FromFloat32(data) } : { dtype, shape, data });
+      const tensors = Object.fromEntries(Object.entries(weights).map(([name, weight]): [string, SafetensorsTensor] => [name, stored(weight)]));
       await writeSafetensors(file, tensors, { kind: "crossflow encoder", imageSize: String(imageSize), mean: JSON.stringify(mean), standardDeviation: JSON.stringify(standardDeviation) });
     },
     dispose() {

@@ -33,7 +33,7 @@ export interface EncoderOptions {
   likeWeight: number;
 }
 
-/** A f4 autoencoder with 4 channels, as small as one may be. */
+/** A small f4 autoencoder with 4 channels. */
 export const VAE_DEFAULTS: EncoderOptions = { seed: 0, latentChannels: 4, channels: 32, steps: 800, batchSize: 64, learningRate: 2e-3, matrixLearningRate: 0.02, klWeight: 5e-4, likeWeight: 0.005 };
 
 /** Pixels along one side of what one latent pixel covers (f4). */

@@ -1,6 +1,7 @@
 import { AUGMENTATIONS, augmentationsOf } from "./augmentation";
 import { METHOD_NAMES, METHOD_SETTINGS, type MethodName } from "./baselines/settings";
 import { DATASET_NAMES, type DatasetConfig } from "./data/load";
+import { VAE_DEFAULTS } from "./encoder/vae";
 import { timeShiftFor, type TimeOptions } from "./trajectory";
 import { nearestNames } from "./nearest-name";
 import type { NetworkConfig } from "./network";
@@ -197,7 +198,7 @@ export const TRAIN_OPTIONS: { [Key in keyof TrainConfig]: Option<TrainConfig[Key
   preset: oneOf<string>("tiny", Object.keys(PRESETS)),
   initialModel: text("", "a file"),
   encoder: oneOf<string>("small", ["small", "sd-vae", "sd-vae-ema", "va-vae"]),
-  encoderSteps: count(800, "steps"),
+  encoderSteps: count(VAE_DEFAULTS.steps, "steps"),
   steps: count(1200, "steps"),
   batchSize: count(64, "images"),
   accumulation: count(1, "parts"),

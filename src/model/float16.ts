@@ -1,3 +1,13 @@
+import type { SafetensorsTensor } from "./safetensors-format";
+
+/** How weights are kept in files: "F16" halves the file and rounds each weight by less than 1 in 2,048, "F32" keeps every bit. */
+export type WeightPrecision = "F32" | "F16";
+
+/** Weights of a shape as a file's tensor of that precision. */
+export function storedWeights(shape: number[], values: Float32Array, dtype: WeightPrecision): SafetensorsTensor {
+  return dtype === "F16" ? { dtype, shape, data: float16FromFloat32(values) } : { dtype, shape, data: values };
+}
+
 const buffer = new ArrayBuffer(4);
 const [asFloat, asBits] = [new Float32Array(buffer), new Uint32Array(buffer)];
 

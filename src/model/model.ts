@@ -2,10 +2,10 @@ import { callWithProgress } from "./compiled-progress";
 import { compile, type Compiled } from "./engine/compile";
 import { sideBySide } from "./engine/side-by-side";
 import { tf } from "./engine/tf";
-import { float16FromFloat32 } from "./float16";
+import { storedWeights, type WeightPrecision } from "./float16";
 import { network, parameterShapes, type NetworkConfig } from "./network";
 import type { ProgressListener } from "./progress";
-import { float32Values, readSafetensors, writeSafetensors, type SafetensorsTensor } from "./safetensors";
+import { float32Values, readSafetensors, writeSafetensors } from "./safetensors";
 
 /** A trained network, ready to sample: its shapes, its (averaged) weights and what they were trained on. */
 export interface Model {
@@ -55,8 +55,7 @@ export function evaluateCompiled(model: Model, zT: tf.Tensor4D, r: tf.Tensor1D, 
 }
 
 export interface SaveModelOptions {
-  /** "F16" halves the file and rounds each weight by less than 1 in 2,048; "F32" keeps every bit. */
-  dtype: "F32" | "F16";
+  dtype: WeightPrecision;
 }
 
 export const SAVE_MODEL_DEFAULTS: SaveModelOptions = { dtype: "F32" };
@@ -68,8 +67,7 @@ export const SAVE_MODEL_DEFAULTS: SaveModelOptions = { dtype: "F32" };
 export async function saveModel(file: string, model: Model, options: Partial<SaveModelOptions> = {}): Promise<void> {
   const { dtype } = { ...SAVE_MODEL_DEFAULTS, ...options };
   const { parameters } = model;
-  const stored = ({ shape }: tf.Tensor, values: Float32Array): SafetensorsTensor => (dtype === "F16" ? { dtype, shape, data: float16FromFloat32(values) } : { dtype, shape, data: values });
-  const tensors = Object.fromEntries(Object.entries(parameters).map(([name, tensor]) => [name, stored(tensor, tensor.dataSync() as Float32Array)]));
+  const tensors = Object.fromEntries(Object.entries(parameters).map(([name, tensor]) => [name, storedWeights(tensor.shape, tensor.dataSync() as Float32Array, dtype)]));
   await writeSafetensors(file, tensors, { kind: KIND, ...modelMetadata(model) });
 }
 

@@ -2,7 +2,7 @@ import { existsSync, readdirSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { tf } from "./engine/tf";
-import { float16FromFloat32 } from "./float16";
+import { storedWeights } from "./float16";
 import { assertSameParameters, modelMetadata, modelOfMetadata, type Model } from "./model";
 import { parameterShapes } from "./network";
 import { postHocCoefficients, SNAPSHOT_SPREADS, type PowerProfile } from "./optimizer/post-hoc";
@@ -41,8 +41,7 @@ export async function saveSnapshot(folder: string, state: TrainingState, model: 
   const tensors: Record<string, SafetensorsTensor> = {};
   for (const group of SNAPSHOT_SPREADS.map(snapshotGroup)) {
     for (const [name, variable] of Object.entries(state.variables[group])) {
-      const values = variable.dataSync() as Float32Array;
-      tensors[`${group}/${name}`] = precision === "float16" ? { dtype: "F16", shape: variable.shape, data: float16FromFloat32(values) } : { dtype: "F32", shape: variable.shape, data: values };
+      tensors[`${group}/${name}`] = storedWeights(variable.shape, variable.dataSync() as Float32Array, precision === "float16" ? "F16" : "F32");
     }
   }
   await writeSafetensors(fileOf(folder, state.step), tensors, { kind: KIND, step: String(state.step), ...modelMetadata(model) });

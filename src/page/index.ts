@@ -5,11 +5,11 @@ import { gzip } from "node:zlib";
 import { imagesToPixels } from "../model/data/image-batch";
 import { encodePicture, imageGrid } from "../model/image-files";
 import type { Model } from "../model/model";
-import { encodeSafetensors, type SafetensorsTensor } from "../model/safetensors-format";
+import { encodeSafetensors } from "../model/safetensors-format";
 import { sample } from "../model/sampler";
 import { bundlePage } from "./bundle";
 import type { PageModel } from "./client/messages";
-import { float16FromFloat32 } from "../model/float16";
+import { storedWeights } from "../model/float16";
 import { pageHtml } from "./template";
 
 export interface PageOptions {
@@ -28,7 +28,7 @@ const GALLERY_PIXELS_A_PICTURE = 64;
 export async function modelPage(model: Model, { title, galleryColumns = 8 }: PageOptions): Promise<string> {
   const { config, steps } = model.provenance as { config?: { dataset?: string }; steps?: number };
   const bundle = await bundlePage();
-  const weights = Object.fromEntries(Object.entries(model.parameters).map(([name, tensor]): [string, SafetensorsTensor] => [name, { dtype: "F16", shape: tensor.shape, data: float16FromFloat32(tensor.dataSync() as Float32Array) }]));
+  const weights = Object.fromEntries(Object.entries(model.parameters).map(([name, tensor]) => [name, storedWeights(tensor.shape, tensor.dataSync() as Float32Array, "F16")]));
   const program = await readFile(require.resolve("@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm-simd.wasm"));
   const facts: PageModel = { title, network: model.network, classNames: model.classNames, parameters: Object.values(model.parameters).reduce((sum, { size }) => sum + size, 0), ...(typeof steps === "number" && { steps }) };
   return pageHtml({

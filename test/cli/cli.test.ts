@@ -45,6 +45,19 @@ test("every command has a description, examples that name it, and --json", () =>
   }
 });
 
+test("what an encoder's training takes is refused without one, or out of range", () => {
+  for (const words of [["--like", "other.safetensors"], ["--images", "photos", "--kl-weight", "1e-4"]]) {
+    const { code, stderr } = runCli(["encode", ...words]);
+    assert.equal(code, 2);
+    assert.match(stderr, /--like and --kl-weight are of a training: give --retrain FILE too/);
+  }
+  for (const value of ["-1", "few", "", "Infinity"]) {
+    const { code, stderr } = runCli(["encode", "--retrain", "new.safetensors", `--kl-weight=${value}`]);
+    assert.equal(code, 2);
+    assert.match(stderr, /--kl-weight.*Expected a number, 0 or above/);
+  }
+});
+
 test("a table's columns are as wide as their widest cells", () => {
   assert.equal(formatTable([["a", "long cell", "x"], ["bcd", "y"]]), "a    long cell  x\nbcd  y");
   assert.equal(formatTable([]), "");

@@ -44,6 +44,23 @@ describe("an encoder", () => {
     assert.equal(tf.memory().numTensors, before);
   });
 
+  it("is half as large in 16-bit numbers, which give back the same images nearly, and are kept exactly from then on", async () => {
+    const [half, again] = ["half.safetensors", "again.safetensors"].map((name) => join(folder, name));
+    await encoder.save(half, { dtype: "F16" });
+    const bytesIn = async (path: string): Promise<number> => Object.values((await readSafetensors(path)).tensors).reduce((sum, { data }) => sum + data.byteLength, 0);
+    assert.equal(2 * (await bytesIn(half)), await bytesIn(file));
+    const rounded = await loadEncoder(half);
+    assert.notEqual(rounded.fingerprint, encoder.fingerprint);
+    await rounded.save(again, { dtype: "F16" });
+    assert.deepEqual(readFileSync(again), readFileSync(half));
+    tf.tidy(() => {
+      const latents = tf.randomNormal<tf.Rank.R4>([3, 4, 4, 2], 0, 1, "float32", 0);
+      const apart = tf.max(tf.abs(tf.sub(rounded.decode(latents), encoder.decode(latents)))).dataSync()[0];
+      assert.ok(apart > 0 && apart < 0.01, `images ${apart} apart`);
+    });
+    rounded.dispose();
+  });
+
   it("has another fingerprint when one weight, or one statistic, changes by its last bit", async () => {
     const { tensors, metadata } = await readSafetensors(file);
     const fingerprintOf = async (changedTensors: typeof tensors, changedMetadata: typeof metadata): Promise<string> => {

@@ -1,4 +1,5 @@
 import type { tf } from "../engine/tf";
+import type { WeightPrecision } from "../float16";
 import type { ProgressListener } from "../progress";
 
 /** From images to normalised latents and back. Frozen once made; all tensors it returns are the caller's to dispose of. */
@@ -20,8 +21,8 @@ export interface Encoder {
   encode(images: tf.Tensor4D, onProgress?: ProgressListener): tf.Tensor4D;
   /** The autoencoder's own decoder: latents [B, h, w, c] -> images [B, H, W, 3]. */
   decode(latents: tf.Tensor4D, onProgress?: ProgressListener): tf.Tensor4D;
-  /** Writes weights and statistics; loadEncoder() reads them. "F16" halves the file and rounds the weights, which makes it another encoder, with a fingerprint of its own; "F32" (the default) keeps every bit. */
-  save(file: string, options?: { dtype?: "F32" | "F16" }): Promise<void>;
+  /** Writes weights and statistics; loadEncoder() reads them. Rounded to "F16" they are another encoder, with a fingerprint of its own; the default is "F32". */
+  save(file: string, options?: { dtype?: WeightPrecision }): Promise<void>;
   dispose(): void;
 }
 

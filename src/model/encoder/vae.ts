@@ -5,14 +5,14 @@ import { callWithProgress } from "../compiled-progress";
 import { compile } from "../engine/compile";
 import { sideBySide } from "../engine/side-by-side";
 import { tf } from "../engine/tf";
+import { storedWeights } from "../float16";
 import { interruptSignal, yieldToEventLoop } from "../interrupt";
 import { convolution, silu, upsample, type Parameters } from "../layers";
-import { float16FromFloat32 } from "../float16";
 import { initializeParameters, type ParameterShape } from "../network";
 import { adamW, learningRateAt, muon } from "../optimizer";
 import { createProgress, type LongRunOptions } from "../progress";
 import { randomStream } from "../random";
-import { float32Values, readSafetensors, writeSafetensors, type SafetensorsTensor } from "../safetensors";
+import { float32Values, readSafetensors, writeSafetensors } from "../safetensors";
 import type { Encoder } from "./index";
 
 export interface EncoderOptions {
@@ -92,8 +92,7 @@ function decoded(parameters: Parameters, latents: tf.Tensor4D): tf.Tensor4D {
   return convolution(parameters, "decoder.image", x);
 }
 
-/** What an encoder's training may follow. */
-export interface EncoderModel {
+export interface EncoderTrainingOptions extends Partial<EncoderOptions>, LongRunOptions {
   /** An encoder whose latents the new ones shall resemble, so that networks trained on those have little to learn anew. */
   like?: Encoder;
 }
@@ -105,7 +104,7 @@ export interface EncoderModel {
  * @returns the encoder, with the statistics of its latents over (at most 4,096 of) the training images
  * @throws Error when the image size is not a multiple of 4, when the encoder to resemble has latents of another shape, or the signal's reason when it aborts
  */
-export async function trainEncoder(dataset: Dataset, options: Partial<EncoderOptions> & EncoderModel & LongRunOptions = {}): Promise<Encoder> {
+export async function trainEncoder(dataset: Dataset, options: EncoderTrainingOptions = {}): Promise<Encoder> {
   const { like } = options;
   const settings: EncoderOptions = { ...VAE_DEFAULTS, ...Object.fromEntries(Object.entries(options).filter(([key, value]) => key in VAE_DEFAULTS && value !== undefined)) };
   const signal = options.signal ?? interruptSignal();
@@ -235,8 +234,7 @@ function createEncoder(weights: Weights, imageSize: number, mean: number[], stan
       return callWithProgress(decode, { latents }, "compiling the decoder", onProgress).images;
     },
     async save(file, { dtype = "F32" } = {}) {
-      const stored = ({ shape, data }: Weights[string]): SafetensorsTensor => (dtype === "F16" ? { dtype, shape, data: float16FromFloat32(data) } : { dtype, shape, data });
-      const tensors = Object.fromEntries(Object.entries(weights).map(([name, weight]): [string, SafetensorsTensor] => [name, stored(weight)]));
+      const tensors = Object.fromEntries(Object.entries(weights).map(([name, { shape, data }]) => [name, storedWeights(shape, data, dtype)]));
       await writeSafetensors(file, tensors, { kind: "crossflow encoder", imageSize: String(imageSize), mean: JSON.stringify(mean), standardDeviation: JSON.stringify(standardDeviation) });
     },
     dispose() {

@@ -17,6 +17,7 @@ interface TrainFlags {
   replace?: boolean;
   from?: string;
   teacher?: string;
+  guide?: string;
   json?: boolean;
   steps?: number;
   preset?: string;
@@ -39,6 +40,7 @@ export function trainCommand(): Command {
     .option("--paper", "the paper's settings where small trainings differ")
     .option("--from <file>", "start from the weights of a trained model, a run's model.safetensors")
     .option("--teacher <file>", "one step learns what many steps of this trained model's flow arrive at: of the method crossflow or latent-flow")
+    .option("--guide <file>", "a worse model of the teacher's flow, say of fewer steps, from which the teacher is led away by guidance (2 unless set)")
     .option("--resume", "go on from the run's last checkpoint")
     .option("--replace", "move a run of that name aside");
   addJsonOption(command).action(trainRun);
@@ -49,6 +51,7 @@ export function trainCommand(): Command {
     "train second --from runs/first/model.safetensors",
     "train flow --steps 3000 --set method=latent-flow",
     "train distilled --from runs/first/model.safetensors --teacher runs/flow/model.safetensors",
+    "train guided --from runs/first/model.safetensors --teacher runs/flow/model.safetensors --guide runs/early/model.safetensors --set guidance=2",
     "train mine --config mine.json --json",
   ]);
 }
@@ -63,6 +66,7 @@ async function trainRun(name: string | undefined, flags: TrainFlags): Promise<vo
     ...(flags.config === undefined ? {} : readConfig(flags.config)),
     ...flags.set,
     ...defined({ name, preset: flags.preset, steps: flags.steps, seed: flags.seed, losses: flags.loss, initialModel: flags.from === undefined ? undefined : resolve(flags.from) }),
+    ...(flags.guide === undefined ? {} : { guideModel: resolve(flags.guide) }),
     ...(flags.teacher === undefined ? {} : { endTarget: "distillation", teacherModel: resolve(flags.teacher) }),
   });
   const reporter = createReporter(process.stderr);

@@ -88,6 +88,10 @@ export interface TrainConfig extends TimeOptions, TimeSamplerOptions, AverageOpt
   endTarget: string;
   /** File of the model that distillation learns from: of the method "crossflow", or "latent-flow", whose latents the autoencoder decodes. Empty: the initial model. */
   teacherModel: string;
+  /** A worse model of the teacher's flow, trained for a shorter time or with a smaller network, from which distillation leads the teacher away. Empty: none. */
+  guideModel: string;
+  /** How far: v_guide + guidance (v_teacher - v_guide); 1 is the teacher's own flow. */
+  guidance: number;
   /** Largest factor t (t - r) / r at which losses on pictures use x_hat. */
   correctionLimit: number;
   /** "muon" (on the matrices of the blocks, AdamW elsewhere) or "adamw". */
@@ -218,6 +222,8 @@ export const TRAIN_OPTIONS: { [Key in keyof TrainConfig]: Option<TrainConfig[Key
   velocity: oneOf<string>("marginal", ["conditional", "marginal"]),
   endTarget: oneOf<string>("derivative", ["derivative", "consistency", "distillation"]),
   teacherModel: text("", "a file"),
+  guideModel: text("", "a file"),
+  guidance: { default: 2, unit: "", expected: "a number of at least 1", valid: (given) => isNumber(given) && given >= 1 },
   correctionLimit: rate(1),
   optimizer: oneOf<string>("muon", ["muon", "adamw"]),
   learningRate: rate(2e-3, "a step"),
@@ -286,6 +292,7 @@ export function resolveConfig(given: Partial<TrainConfig> = {}): TrainConfig {
   if (faults.length === 0 && config.endTarget !== "derivative" && config.method !== "crossflow") faults.push(`endTarget "${config.endTarget}" is for the method "crossflow", not "${config.method}": set endTarget to "derivative"`);
   if (faults.length === 0 && config.endTarget === "distillation" && config.teacherModel === "" && config.initialModel === "") faults.push(`endTarget "distillation" learns from a trained network: set teacherModel to its file (train --teacher FILE), or initialModel (train --from FILE)`);
   if (faults.length === 0 && config.endTarget !== "distillation" && config.teacherModel !== "") faults.push(`teacherModel is whom endTarget "distillation" learns from, and endTarget is "${config.endTarget}": set it to "distillation", or leave out teacherModel`);
+  if (faults.length === 0 && config.endTarget !== "distillation" && config.guideModel !== "") faults.push(`guideModel leads the teacher of endTarget "distillation", and endTarget is "${config.endTarget}": set it to "distillation", or leave out guideModel`);
   if (faults.length === 0 && config.endTarget === "consistency" && config.velocity !== "marginal") faults.push(`endTarget "consistency" follows the marginal velocity: set velocity to "marginal", not "${config.velocity}"`);
   if (faults.length > 0) throw new Error(`the configuration can not be used: ${faults.join("; ")}`);
   return config;

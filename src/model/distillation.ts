@@ -76,6 +76,21 @@ export function distillationTarget(teacher: Teacher, zT: tf.Tensor4D, t: tf.Tens
   return tf.tidy(() => teacher.imageOf(latentsAlongFlow(teacher, zT, t, y), y));
 }
 
+/**
+ * A velocity led away from a worse one (autoguidance: Karras et al., 2024, "Guiding a Diffusion Model with a Bad Version of Itself"): v_guide + w (v - v_guide). What a flow
+ * has not learned well the guide has learned less well, so that their difference points to what a longer training would have brought.
+ * @param velocityAt the flow's velocity
+ * @param guideAt the velocity of a flow that was trained for a shorter time, or with a smaller network
+ * @param guidance w: 1 leaves the velocity as it is, more leads it away from the guide
+ */
+export function guidedVelocity(velocityAt: Teacher["velocityAt"], guideAt: Teacher["velocityAt"], guidance: number): Teacher["velocityAt"] {
+  return (zT, t, y) =>
+    tf.tidy(() => {
+      const away = guideAt(zT, t, y);
+      return tf.add(away, tf.mul(guidance, tf.sub(velocityAt(zT, t, y), away)));
+    });
+}
+
 /** Sizes in which a teacher has to agree with its subject; its own may be another network. */
 const SUBJECT_SHAPE = ["latentSize", "latentChannels", "classes"] as const;
 
@@ -85,6 +100,10 @@ export interface TeacherFiles {
   teacherModel: string;
   /** Model that the training starts from. */
   initialModel: string;
+  /** A worse model of the same flow, from which the teacher is led away. Empty: none. */
+  guideModel?: string;
+  /** How far: the factor of guidedVelocity(), 1 and above. */
+  guidance?: number;
 }
 
 /** What a teacher has to know: the latents and classes of the training. */
@@ -105,12 +124,30 @@ export interface LoadedTeacher {
 }
 
 /**
- * Loads a distillation's teacher.
+ * Loads a distillation's teacher, and its guide where there is one.
  * @returns the teacher; its dispose() frees the weights
- * @throws Error when the file is no model, knows no flow, or was trained with other classes or on the latents of another encoder, or when there is no encoder
+ * @throws Error when a file is no model, knows no flow, or was trained with other classes or on the latents of another encoder, or when there is no encoder
  */
-export async function loadTeacher({ teacherModel, initialModel }: TeacherFiles, { network, encoderFingerprint, encoder }: TeacherSubject): Promise<LoadedTeacher> {
-  const file = teacherModel || initialModel;
+export async function loadTeacher({ teacherModel, initialModel, guideModel = "", guidance = 1 }: TeacherFiles, subject: TeacherSubject): Promise<LoadedTeacher> {
+  const loaded = await loadFlow(teacherModel || initialModel, subject);
+  if (guideModel === "") return loaded;
+  try {
+    const guide = await loadFlow(guideModel, subject);
+    return {
+      teacher: { ...loaded.teacher, velocityAt: guidedVelocity(loaded.teacher.velocityAt, guide.teacher.velocityAt, guidance) },
+      lossNetworks: [...new Set([...loaded.lossNetworks, ...guide.lossNetworks])],
+      dispose: () => {
+        loaded.dispose();
+        guide.dispose();
+      },
+    };
+  } catch (error) {
+    loaded.dispose();
+    throw error;
+  }
+}
+
+async function loadFlow(file: string, { network, encoderFingerprint, encoder }: TeacherSubject): Promise<LoadedTeacher> {
   const model = await loadModel(file);
   const field: ImageField = (zT, r, y) => evaluateModel(model, zT, r, y);
   const teachers: Record<string, (autoencoder: NonNullable<TeacherSubject["encoder"]>) => Teacher> = {

@@ -343,14 +343,14 @@ function assertFinite(values: Record<string, number>, active: string[], step: nu
 
 /** A model of the state's averaged weights; shares their tensors. */
 function averagedModel(config: TrainConfig, state: TrainingState, resources: TrainingResources, seconds: number, lossNetworks: string[] = []): Model {
-  const { initialModel, teacherModel } = config;
+  const { initialModel, teacherModel, guideModel } = config;
   return {
     network: state.network,
     parameters: state.variables.average,
     classNames: [...resources.rows.classes],
     encoderFingerprint: resources.encoderFingerprint,
     minimumTime: config.minimumTime,
-    provenance: { config: { ...config, initialModel: portablePath(initialModel), teacherModel: portablePath(teacherModel) }, steps: state.step, seconds: Math.round(seconds), dataset: resources.rows.fingerprint, lossNetworks },
+    provenance: { config: { ...config, initialModel: portablePath(initialModel), teacherModel: portablePath(teacherModel), guideModel: portablePath(guideModel) }, steps: state.step, seconds: Math.round(seconds), dataset: resources.rows.fingerprint, lossNetworks },
   };
 }
 

@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { resolveConfig } from "../../src/model/config";
-import { distillationTarget, latentFlowTeacher, latentsAlongFlow, loadTeacher, ownFlowTeacher, type Teacher } from "../../src/model/distillation";
+import { resolveConfig, type TrainConfig } from "../../src/model/config";
+import { distillationTarget, guidedVelocity, latentFlowTeacher, latentsAlongFlow, loadTeacher, ownFlowTeacher, type Teacher } from "../../src/model/distillation";
 import { startEngine } from "../../src/model/engine";
 import { tf } from "../../src/model/engine/tf";
 import type { ImageField } from "../../src/model/objective";
@@ -78,6 +78,24 @@ describe("a latent flow as a teacher", () => {
   });
 });
 
+describe("a guided flow", () => {
+  it("goes away from the guide by the factor, and with the factor 1 nowhere", () => {
+    const [zT, t] = [tf.tensor4d(randomStream(1, "line").normal(2 * 12), [2, 2, 2, 3]), tf.tensor1d([1, 0.6])];
+    const velocityAt: Teacher["velocityAt"] = (z, time) => tf.mul(z, perSample(time));
+    const guideAt: Teacher["velocityAt"] = (z, _, labels) => tf.add(z, tf.cast(perSample(labels), "float32"));
+    const labels = tf.tensor1d([0, 3], "int32");
+    const before = tf.memory().numTensors;
+    // v = t z and v_guide = z + y, so that v_guide + w (v - v_guide) = (1 - w) (z + y) + w t z.
+    for (const guidance of [1, 2, 2.5]) {
+      const wanted = tf.tidy(() => tf.add(tf.mul(1 - guidance, tf.add(zT, tf.tensor4d([0, 3], [2, 1, 1, 1]))), tf.mul(guidance, tf.mul(zT, tf.tensor4d([1, 0.6], [2, 1, 1, 1])))));
+      const guided = guidedVelocity(velocityAt, guideAt, guidance)(zT, t, labels);
+      assert.ok(apart(guided, wanted) < 1e-5, `guidance ${guidance}`);
+      tf.dispose([wanted, guided]);
+    }
+    assert.equal(tf.memory().numTensors, before);
+  });
+});
+
 describe("a training by distillation", () => {
   const encoder = { ...resources.encoder, encode: (images: tf.Tensor4D) => tf.slice(tf.avgPool(images, 4, 4, "valid"), [0, 0, 0, 0], [-1, -1, -1, 2]) as tf.Tensor4D, decode: (latents: tf.Tensor4D) => tf.concat([tf.image.resizeNearestNeighbor(latents, [16, 16]), tf.zeros([latents.shape[0], 16, 16, 1])], 3) as tf.Tensor4D };
   const options = { runsFolder: folder, resources: { ...resources, encoder } };
@@ -117,6 +135,22 @@ describe("a training by distillation", () => {
     assert.equal(tf.memory().numTensors, before);
   });
 
+  it("follows the flow that a worse model guides, compiled as step by step, and frees both", async () => {
+    for await (const event of train({ ...base, name: "early-flow", method: "latent-flow", losses: { "pixel-paper-l2": 1 }, steps: 1 }, options)) assert.ok(Number.isFinite(event.total));
+    const [teacherModel, guideModel] = ["flow", "early-flow"].map((name) => join(folder, name, "model.safetensors"));
+    const before = tf.memory().numTensors;
+    const totals = async (name: string, guide: Partial<TrainConfig>): Promise<number[]> => {
+      const values: number[] = [];
+      for await (const { total } of train({ ...config, name, teacherModel, endTarget: "distillation", ...guide }, options)) values.push(total);
+      return values;
+    };
+    const [alone, one, guided, eager] = [await totals("alone", {}), await totals("one", { guideModel, guidance: 1 }), await totals("guided", { guideModel, guidance: 3 }), await totals("guided-eager", { guideModel, guidance: 3, compile: false })];
+    one.forEach((value, step) => assert.ok(Math.abs(value - alone[step]) < 1e-4 * Math.abs(value), `step ${step + 1}: ${value} with guidance 1, ${alone[step]} alone`));
+    guided.forEach((value, step) => assert.ok(Math.abs(value - eager[step]) < 1e-3 * Math.abs(value), `step ${step + 1}: ${value} compiled, ${eager[step]} eager`));
+    assert.ok(Math.abs(guided[0] - alone[0]) > 1e-5 * alone[0], `${guided[0]} guided, ${alone[0]} alone`);
+    assert.equal(tf.memory().numTensors, before);
+  });
+
   it("refuses a teacher that knows no flow, and latents whose encoder is not there", async () => {
     for await (const event of train({ ...base, name: "gan", method: "gan", losses: { pixel: 1 }, steps: 1 }, options)) assert.ok(event.step);
     const file = (name: string): string => join(folder, name, "model.safetensors");
@@ -125,6 +159,7 @@ describe("a training by distillation", () => {
     const latents = { network, encoderFingerprint: encoder.fingerprint };
     await assert.rejects(loadTeacher({ teacherModel: file("gan"), initialModel: "" }, { ...latents, encoder }), /gan.model\.safetensors can not teach this training: a model of the method "gan" knows no flow/);
     await assert.rejects(loadTeacher({ teacherModel: file("flow"), initialModel: "" }, { ...latents, encoder, network: { ...network, classes: 3 } }), /flow.model\.safetensors can not teach this training: it was trained with other latents or classes, classes \(2 there, 3 here\)/);
+    await assert.rejects(loadTeacher({ teacherModel: file("flow"), initialModel: "", guideModel: file("gan"), guidance: 2 }, { ...latents, encoder }), /gan.model\.safetensors can not teach this training: a model of the method "gan" knows no flow/);
     await assert.rejects(loadTeacher({ teacherModel: file("flow"), initialModel: "" }, latents), /needs the autoencoder, and these latents come without it/);
     assert.equal(tf.memory().numTensors, before);
   });
@@ -132,6 +167,8 @@ describe("a training by distillation", () => {
   it("says what it needs", () => {
     assert.throws(() => resolveConfig({ endTarget: "distillation" }), /learns from a trained network: set teacherModel to its file \(train --teacher FILE\), or initialModel/);
     assert.throws(() => resolveConfig({ teacherModel: "model.safetensors" }), /teacherModel is whom endTarget "distillation" learns from, and endTarget is "derivative"/);
+    assert.throws(() => resolveConfig({ guideModel: "early.safetensors" }), /guideModel leads the teacher of endTarget "distillation", and endTarget is "derivative"/);
+    assert.throws(() => resolveConfig({ endTarget: "distillation", initialModel: "model.safetensors", guidance: 0.5 }), /guidance must be a number of at least 1, not 0\.5/);
     assert.throws(() => resolveConfig({ endTarget: "distillation", method: "gan" }), /endTarget "distillation" is for the method "crossflow", not "gan"/);
   });
 });

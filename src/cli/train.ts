@@ -62,12 +62,13 @@ async function trainRun(name: string | undefined, flags: TrainFlags): Promise<vo
   const { runPaths } = await import("../model/run.js");
   const { describeAlarm } = await import("../model/diagnostics/alarms.js");
   const config = resolveConfig({
+    ...(flags.teacher === undefined ? {} : { endTarget: "distillation" }),
     ...(flags.paper ? PAPER_SETTINGS : {}),
     ...(flags.config === undefined ? {} : readConfig(flags.config)),
     ...flags.set,
     ...defined({ name, preset: flags.preset, steps: flags.steps, seed: flags.seed, losses: flags.loss, initialModel: flags.from === undefined ? undefined : resolve(flags.from) }),
     ...(flags.guide === undefined ? {} : { guideModel: resolve(flags.guide) }),
-    ...(flags.teacher === undefined ? {} : { endTarget: "distillation", teacherModel: resolve(flags.teacher) }),
+    ...(flags.teacher === undefined ? {} : { teacherModel: resolve(flags.teacher) }),
   });
   const reporter = createReporter(process.stderr);
   const signal = interruptSignal();

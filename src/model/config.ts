@@ -84,7 +84,7 @@ export interface TrainConfig extends TimeOptions, TimeSamplerOptions, AverageOpt
   timeShift: number;
   /** Along what F is differentiated: "conditional", eps - z (the paper's), or "marginal", its mean over the training latents of the class given z_t (ours). */
   velocity: string;
-  /** What F(z_t, 0, y) learns from: "derivative", dF/dt as everywhere (the paper's), "consistency", F at an earlier point of the trajectory, or "distillation", a trained network after many steps of its flow (both ours). */
+  /** What F(z_t, 0, y) learns from: "derivative", dF/dt as everywhere (the paper's), "consistency", F at an earlier point of the trajectory, "distillation", a trained network after many steps of its flow (both ours), or "distribution", F's own image as it has to change for the samples' distribution to match a trained flow's. */
   endTarget: string;
   /** File of the model that distillation learns from: of the method "crossflow", or "latent-flow", whose latents the autoencoder decodes. Empty: the initial model. */
   teacherModel: string;
@@ -92,6 +92,10 @@ export interface TrainConfig extends TimeOptions, TimeSamplerOptions, AverageOpt
   guideModel: string;
   /** How far: v_guide + guidance (v_teacher - v_guide); 1 is the teacher's own flow. */
   guidance: number;
+  /** Of endTarget "distribution": learning rates of the flow of the samples, in units of the network's. */
+  sampleFlowRate: number;
+  /** Of endTarget "distribution": share of the samples with r = 0, those with t below 1 first, that learn by distillation, so that samples stay as different as the teacher's. */
+  distilledShare: number;
   /** Largest factor t (t - r) / r at which losses on pictures use x_hat. */
   correctionLimit: number;
   /** "muon" (on the matrices of the blocks, AdamW elsewhere) or "adamw". */
@@ -220,10 +224,12 @@ export const TRAIN_OPTIONS: { [Key in keyof TrainConfig]: Option<TrainConfig[Key
   noiseShare: share(0.4, "share of the samples with r = 0"),
   timeShift: rate(1),
   velocity: oneOf<string>("marginal", ["conditional", "marginal"]),
-  endTarget: oneOf<string>("derivative", ["derivative", "consistency", "distillation"]),
+  endTarget: oneOf<string>("derivative", ["derivative", "consistency", "distillation", "distribution"]),
   teacherModel: text("", "a file"),
   guideModel: text("", "a file"),
   guidance: { default: 2, unit: "", expected: "a number of at least 1", valid: (given) => isNumber(given) && given >= 1 },
+  sampleFlowRate: rate(4, "of the network's"),
+  distilledShare: share(0.5, "share of the samples with r = 0"),
   correctionLimit: rate(1),
   optimizer: oneOf<string>("muon", ["muon", "adamw"]),
   learningRate: rate(2e-3, "a step"),
@@ -290,9 +296,12 @@ export function resolveConfig(given: Partial<TrainConfig> = {}): TrainConfig {
   }
   if (faults.length === 0 && config.batchSize % config.accumulation !== 0) faults.push(`accumulation ${config.accumulation} does not divide batchSize ${config.batchSize}`);
   if (faults.length === 0 && config.endTarget !== "derivative" && config.method !== "crossflow") faults.push(`endTarget "${config.endTarget}" is for the method "crossflow", not "${config.method}": set endTarget to "derivative"`);
+  const taught = config.endTarget === "distillation" || config.endTarget === "distribution";
   if (faults.length === 0 && config.endTarget === "distillation" && config.teacherModel === "" && config.initialModel === "") faults.push(`endTarget "distillation" learns from a trained network: set teacherModel to its file (train --teacher FILE), or initialModel (train --from FILE)`);
-  if (faults.length === 0 && config.endTarget !== "distillation" && config.teacherModel !== "") faults.push(`teacherModel is whom endTarget "distillation" learns from, and endTarget is "${config.endTarget}": set it to "distillation", or leave out teacherModel`);
-  if (faults.length === 0 && config.endTarget !== "distillation" && config.guideModel !== "") faults.push(`guideModel leads the teacher of endTarget "distillation", and endTarget is "${config.endTarget}": set it to "distillation", or leave out guideModel`);
+  if (faults.length === 0 && config.endTarget === "distribution" && config.teacherModel === "") faults.push(`endTarget "distribution" learns from a trained latent flow: set teacherModel to its file (train --teacher FILE)`);
+  for (const key of ["teacherModel", "guideModel"] as const) {
+    if (faults.length === 0 && !taught && config[key] !== "") faults.push(`${key} serves endTarget "distillation" and "distribution", and endTarget is "${config.endTarget}": set it to one of them, or leave out ${key}`);
+  }
   if (faults.length === 0 && config.endTarget === "consistency" && config.velocity !== "marginal") faults.push(`endTarget "consistency" follows the marginal velocity: set velocity to "marginal", not "${config.velocity}"`);
   if (faults.length > 0) throw new Error(`the configuration can not be used: ${faults.join("; ")}`);
   return config;

@@ -2,7 +2,7 @@ import { differences } from "./differences";
 import type { Encoder } from "./encoder";
 import { tf } from "./engine/tf";
 import { lossNetworksOf } from "./metrics/independence";
-import { disposeModel, evaluateModel, loadModel, trainingMethodOf } from "./model";
+import { disposeModel, evaluateModel, loadModel, trainingMethodOf, type Model } from "./model";
 import type { NetworkConfig } from "./network";
 import type { ImageField } from "./objective";
 import { followFlow, perSample } from "./trajectory";
@@ -119,6 +119,8 @@ export interface LoadedTeacher {
   teacher: Teacher;
   /** Pretrained networks that losses of its training used: what is measured in them is not independent of what learns from it. */
   lossNetworks: string[];
+  /** The network of its flow, where that is one of latents. */
+  flow?: Pick<Model, "network" | "parameters">;
   /** Frees the weights. */
   dispose: () => void;
 }
@@ -134,6 +136,7 @@ export async function loadTeacher({ teacherModel, initialModel, guideModel = "",
   try {
     const guide = await loadFlow(guideModel, subject);
     return {
+      flow: loaded.flow,
       teacher: { ...loaded.teacher, velocityAt: guidedVelocity(loaded.teacher.velocityAt, guide.teacher.velocityAt, guidance) },
       lossNetworks: [...new Set([...loaded.lossNetworks, ...guide.lossNetworks])],
       dispose: () => {
@@ -161,7 +164,7 @@ async function loadFlow(file: string, { network, encoderFingerprint, encoder }: 
     if (differing !== "") throw new Error(`${file} can not teach this training: it was trained with other latents or classes, ${differing}. Choose a model of the same data`);
     if (model.encoderFingerprint !== encoderFingerprint) throw new Error(`${file} can not teach this training: it was trained on the latents of another encoder. Train it further with these first (endTarget "derivative"), or choose the data it was trained on`);
     if (!encoder) throw new Error('endTarget "distillation" needs the autoencoder, and these latents come without it: set endTarget to "derivative"');
-    return { teacher: teachers[method](encoder), lossNetworks: lossNetworksOf(model), dispose: () => disposeModel(model) };
+    return { teacher: teachers[method](encoder), ...(method === "latent-flow" && { flow: model }), lossNetworks: lossNetworksOf(model), dispose: () => disposeModel(model) };
   } catch (error) {
     disposeModel(model);
     throw error;

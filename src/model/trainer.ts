@@ -6,6 +6,7 @@ import { LATENT_SHARDS, resolveConfig, resolvedTimeShift, type TrainConfig } fro
 import { epochBatches, imagesToPixels } from "./data";
 import { EARLIER_SHARE } from "./consistency";
 import { loadTeacher, type LoadedTeacher } from "./distillation";
+import { MATCHING_DRAWS, MATCHING_TIMES } from "./distribution-matching";
 import { createDiagnosticsWindow, createProbe, type Diagnostics, type DiagnosticsWindow, type Probe } from "./diagnostics";
 import { copyOfValues, updateToWeight } from "./diagnostics/update-ratio";
 import { tf } from "./engine/tf";
@@ -24,9 +25,9 @@ import { loadTrainingResources, trainingResources, type Resources, type Training
 import { appendMetrics, findRun, interruptedTrainingEnds, noteTraining, openRun, readDiagnostics, runPaths, type ExistingRun } from "./run";
 import { lossShareAt } from "./schedules";
 import { hasSnapshot, saveSnapshot } from "./snapshots";
-import { adversarialName, createTrainingState, disposeTrainingState, type StreamName, type TrainingState } from "./training-state";
+import { addSampleFlow, adversarialName, createTrainingState, disposeTrainingState, type StreamName, type TrainingState } from "./training-state";
 import { batchesAhead, type BatchesAhead, type Rows, type TrainingRows } from "./training-rows";
-import { SAMPLE_OUTPUTS, trainingStep, type CriticInputs, type FrozenParts, type SnapshotInputs, type StepInputs, type TrainingStep } from "./training-step";
+import { SAMPLE_OUTPUTS, trainingStep, type CriticInputs, type FrozenParts, type MatchingInputs, type SnapshotInputs, type StepInputs, type TrainingStep } from "./training-step";
 import { sampleTimes } from "./trajectory";
 
 /** What one step of a training tells. */
@@ -121,6 +122,15 @@ export async function* train(given: Partial<TrainConfig>, options: TrainOptions 
   };
   const trainingEnded = noteTraining(run, signal);
   try {
+    if (config.endTarget === "distillation" || config.endTarget === "distribution") {
+      loadedTeacher = await loadTeacher(config, resources);
+      frozen.teacher = loadedTeacher.teacher;
+    }
+    if (config.endTarget === "distribution") {
+      if (!loadedTeacher!.flow) throw new Error(`endTarget "distribution" needs a teacher of the method "latent-flow", and ${config.teacherModel} is another: train one (train --set method=latent-flow), or set endTarget to "distillation"`);
+      addSampleFlow(config, state, loadedTeacher!.flow);
+      frozen.latentsOf = (images) => resources.encoder!.encode(images);
+    }
     if (checkpoint) {
       const record = await restoreCheckpoint(checkpoint, state);
       if (record.encoder !== resources.encoderFingerprint || record.dataset !== rows.fingerprint) throw new Error(`run "${config.name}" was trained on other data or with another encoder: it can not go on with these`);
@@ -129,11 +139,7 @@ export async function* train(given: Partial<TrainConfig>, options: TrainOptions 
       seconds = record.seconds;
       earlierLossNetworks = record.earlierLossNetworks ?? [];
     } else if (config.initialModel !== "") earlierLossNetworks = await startFromModel(config.initialModel, state);
-    if (config.endTarget === "distillation") {
-      loadedTeacher = await loadTeacher(config, resources);
-      frozen.teacher = loadedTeacher.teacher;
-      earlierLossNetworks = [...new Set([...earlierLossNetworks, ...loadedTeacher.lossNetworks])];
-    }
+    if (loadedTeacher) earlierLossNetworks = [...new Set([...earlierLossNetworks, ...loadedTeacher.lossNetworks])];
     const lossNetworks = networksOfLosses(config, earlierLossNetworks);
     await openRun(config, found);
     const snapshotWhenDue = async (): Promise<void> => {
@@ -185,7 +191,7 @@ export async function* train(given: Partial<TrainConfig>, options: TrainOptions 
       const event: StepEvent = {
         step: state.step,
         steps: config.steps,
-        losses: { ...Object.fromEntries(active.map((name) => [name, values[name]])), ...(criticLearns ? { critic: values.critic } : {}) },
+        losses: { ...Object.fromEntries(active.map((name) => [name, values[name]])), ...(criticLearns ? { critic: values.critic } : {}), ...(values.sampleFlow === undefined ? {} : { sampleFlow: values.sampleFlow }) },
         total: values.total,
         gradientNorm: values.gradientNorm,
         residual: values.residual,
@@ -309,6 +315,13 @@ function stepInputs(config: TrainConfig, state: Pick<TrainingState, "step" | "cr
   if (config.snapshotEvery > 0) {
     const snapshotInputs: SnapshotInputs = { snapshotDecays: tf.tensor1d(SNAPSHOT_SPREADS.map((spread) => powerDecayAt(state.step, spread) / rateScale)) };
     Object.assign(tensors, snapshotInputs);
+  }
+  if (config.endTarget === "distribution") {
+    const matchingInputs: MatchingInputs = {
+      matchingTimes: tf.tensor2d(streams.times.uniform(batchSize * MATCHING_DRAWS).map((u) => MATCHING_TIMES.least + (MATCHING_TIMES.most - MATCHING_TIMES.least) * u), [batchSize, MATCHING_DRAWS]),
+      matchingNoise: tf.tensor4d(streams.noise.normal(latents.length * MATCHING_DRAWS), [batchSize, latentSize, latentSize, latentChannels * MATCHING_DRAWS]),
+    };
+    Object.assign(tensors, matchingInputs);
   }
   if (criticLearns) {
     const criticInputs: CriticInputs = {

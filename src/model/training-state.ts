@@ -4,6 +4,7 @@ import { featureCriticShapes, featureLevels, type FeatureCriticConfig } from "./
 import { tf } from "./engine/tf";
 import type { FeatureNetwork } from "./features/feature-network";
 import { SNAPSHOT_SPREADS } from "./optimizer/post-hoc";
+import type { Model } from "./model";
 import { initializeParameters, parameterShapes, type NetworkConfig } from "./network";
 import { randomStream, type RandomStream } from "./random";
 
@@ -26,7 +27,10 @@ export interface TrainingState {
   /** Of a critic that learns from pixels, and of one on frozen features: a training has one or the other, or none. */
   critic?: CriticConfig;
   featureCritic?: FeatureCriticConfig;
-  /** Groups of variables by name: parameters, average, first, second, those of the snapshots where the configuration wants some, and critic, criticFirst, criticSecond where there is a critic. */
+  /** Of the flow of the network's own samples, where their distribution is matched to a teacher's. */
+  sampleFlow?: NetworkConfig;
+  /** Groups of variables by name: parameters, average, first, second, those of the snapshots where the configuration wants some, critic, criticFirst, criticSecond where there is a critic,
+   * and sampleFlow, sampleFlowFirst, sampleFlowSecond where there is a flow of the samples. */
   variables: Record<string, Variables>;
   streams: Record<StreamName, RandomStream>;
 }
@@ -43,23 +47,25 @@ export function adversarialName(config: TrainConfig): string | undefined {
   return names[0];
 }
 
+const usesAdam = ({ optimizer }: Pick<TrainConfig, "optimizer">, name: string, shape: number[]): boolean => optimizer === "adamw" || !takesMuon(name, shape);
+
+const zerosLike = (variables: Variables, keep: (name: string) => boolean = () => true): Variables =>
+  Object.fromEntries(Object.entries(variables).filter(([name]) => keep(name)).map(([name, variable]) => [name, tf.tidy(() => tf.variable(tf.zerosLike(variable), false))]));
+
 /**
  * Makes the state of a training that has not begun.
  * @param criticNetwork the frozen network that the configuration's critic stands on, where it stands on one
  * @returns the state; disposeTrainingState() frees it
  */
 export function createTrainingState(config: TrainConfig, network: NetworkConfig, criticNetwork?: Pick<FeatureNetwork, "features">): TrainingState {
-  const zerosLike = (variables: Variables, keep: (name: string) => boolean = () => true): Variables =>
-    Object.fromEntries(Object.entries(variables).filter(([name]) => keep(name)).map(([name, variable]) => [name, tf.tidy(() => tf.variable(tf.zerosLike(variable), false))]));
   const parameters = initializeParameters(parameterShapes(network), randomStream(config.seed, "weights"));
   const copyOf = (variables: Variables): Variables => Object.fromEntries(Object.entries(variables).map(([name, variable]) => [name, tf.tidy(() => tf.variable(tf.add(variable, 0), false))]));
-  const usesAdam = (name: string): boolean => config.optimizer === "adamw" || !takesMuon(name, parameters[name].shape);
   const state: TrainingState = {
     step: 0,
     criticSteps: 0,
     network,
     variables: {
-      parameters, average: copyOf(parameters), first: zerosLike(parameters), second: zerosLike(parameters, usesAdam),
+      parameters, average: copyOf(parameters), first: zerosLike(parameters), second: zerosLike(parameters, (name) => usesAdam(config, name, parameters[name].shape)),
       ...(config.snapshotEvery > 0 && Object.fromEntries(SNAPSHOT_SPREADS.map((spread) => [snapshotGroup(spread), copyOf(parameters)]))),
     },
     streams: Object.fromEntries(STREAM_NAMES.map((name) => [name, randomStream(config.seed, name)])) as Record<StreamName, RandomStream>,
@@ -75,6 +81,13 @@ export function createTrainingState(config: TrainConfig, network: NetworkConfig,
     Object.assign(state.variables, { critic, criticFirst: zerosLike(critic), criticSecond: zerosLike(critic) });
   }
   return state;
+}
+
+/** Adds the flow of the network's own samples to a state; it starts as a trained flow, the teacher's. */
+export function addSampleFlow(config: Pick<TrainConfig, "optimizer">, state: TrainingState, { network, parameters }: Pick<Model, "network" | "parameters">): void {
+  const sampleFlow = Object.fromEntries(Object.entries(parameters).map(([name, values]) => [name, tf.tidy(() => tf.variable(tf.add(values, 0)))]));
+  state.sampleFlow = network;
+  Object.assign(state.variables, { sampleFlow, sampleFlowFirst: zerosLike(sampleFlow), sampleFlowSecond: zerosLike(sampleFlow, (name) => usesAdam(config, name, sampleFlow[name].shape)) });
 }
 
 /** Frees all variables of a state. */

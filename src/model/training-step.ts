@@ -1,7 +1,8 @@
 import { methodNamed } from "./baselines";
 import type { TrainConfig } from "./config";
 import { consistencyTarget } from "./consistency";
-import { distillationTarget, type Teacher } from "./distillation";
+import { distillationTarget, type LatentsOf, type Teacher } from "./distillation";
+import { distributionTarget, MATCHING_DRAWS, sampleFlowLoss, type Noising } from "./distribution-matching";
 import { augment, augmentationsOf, type AugmentationDraws } from "./augmentation";
 import { critic, type Scores } from "./critic";
 import { featureCritic } from "./critic-features";
@@ -40,6 +41,14 @@ export interface CriticInputs extends AugmentationDraws {
   criticStepCount: tf.Scalar;
 }
 
+/** What the matching of distributions needs besides, where the configuration's endTarget is "distribution": how samples are noised, MATCHING_DRAWS times each. */
+export interface MatchingInputs {
+  /** Times [B, MATCHING_DRAWS]. */
+  matchingTimes: tf.Tensor2D;
+  /** Noise [B, h, w, c MATCHING_DRAWS]. */
+  matchingNoise: tf.Tensor4D;
+}
+
 /** What the averages of the snapshots need besides, where the configuration wants snapshots. */
 export interface SnapshotInputs {
   /** Share of each average that stays, in the order of SNAPSHOT_SPREADS. */
@@ -54,8 +63,10 @@ export interface FrozenParts {
   criticFeatures?: FeatureLevels;
   /** The training data's latents, where the configuration's velocity is the marginal one. */
   reference?: LatentReference;
-  /** Whom F(z_t, 0, y) learns from, where the configuration's endTarget is "distillation". */
+  /** Whom F(z_t, 0, y) learns from, where the configuration's endTarget is "distillation" or "distribution". */
   teacher?: Teacher;
+  /** Latents of samples, where their distribution is matched. */
+  latentsOf?: LatentsOf;
 }
 
 /** Outputs with a number for each sample: norm of the gradient that reaches F (1: the default pixel loss's pull), root mean squares of t R and of dF/dt. */
@@ -84,22 +95,27 @@ function stepOnce(config: TrainConfig, state: TrainingState, frozen: FrozenParts
   const criticPart = criticOf(config, state, frozen, inputs as unknown as CriticInputs, statics.critic === true);
   const metrics: Record<string, tf.Tensor[]> = {};
   const pictures: CriticPictures[] = [];
+  const noisings = config.endTarget === "distribution" ? splitNoisings(inputs as unknown as MatchingInputs, config.accumulation) : [];
+  const sampled: SampledLatents[] = [];
   const sums: Record<string, tf.Tensor> = {};
-  parts.forEach((part) => {
-    const result = withPrecision(config.precision as Precision, () => partGradients(config, state, part, { ...frozen, active, score: criticPart.score, lossShares: inputs.lossShares, atEnd: Number(statics.atEnd), offDiagonal: Number(statics.offDiagonal) }));
+  parts.forEach((part, index) => {
+    const result = withPrecision(config.precision as Precision, () => partGradients(config, state, part, { ...frozen, noising: noisings[index]?.[0], active, score: criticPart.score, lossShares: inputs.lossShares, atEnd: Number(statics.atEnd), offDiagonal: Number(statics.offDiagonal) }));
     for (const [name, value] of Object.entries(result.metrics)) (metrics[name] ??= []).push(value);
     for (const [name, gradient] of Object.entries(result.gradients)) sums[name] = sums[name] ? tf.add(sums[name], gradient) : gradient;
     pictures.push(result.pictures);
+    if (result.sampled) sampled.push(result.sampled);
   });
   const gradients = Object.fromEntries(Object.entries(sums).map(([name, sum]) => [name, tf.div(sum, parts.length)]));
   const clipped = clipByGlobalNorm(gradients, config.clipNorm);
-  updateNetwork(config, state, clipped.gradients, inputs);
+  const { first, second } = state.variables;
+  updateNetwork(config, { parameters, first, second }, clipped.gradients, inputs);
   updateEma(state.variables.average, parameters, inputs.emaDecay);
   if (config.snapshotEvery > 0) SNAPSHOT_SPREADS.forEach((spread, index) => updateEma(state.variables[snapshotGroup(spread)], parameters, tf.slice((inputs as unknown as SnapshotInputs).snapshotDecays, index, 1).reshape([])));
   const outputs: Record<string, tf.Tensor> = Object.fromEntries(Object.entries(metrics).map(([name, values]) => [name, values[0].rank > 0 ? tf.concat(values, 0) : tf.div(tf.addN(values), values.length)]));
   outputs.gradientNorm = clipped.norm;
   if (statics.critic === true) Object.assign(outputs, withPrecision(config.precision as Precision, () => criticPart.update(pictures)));
-  tf.dispose([metrics, pictures.map((each) => ({ ...each }))]);
+  if (sampled.length > 0) outputs.sampleFlow = withPrecision(config.precision as Precision, () => updateSampleFlow(config, state, sampled, noisings, inputs));
+  tf.dispose([metrics, [...pictures, ...sampled].map((each) => ({ ...each }))]);
   return outputs;
 }
 
@@ -109,10 +125,18 @@ interface PartOptions extends FrozenParts {
   lossShares: tf.Tensor1D;
   atEnd: number;
   offDiagonal: number;
+  /** How samples are noised to match their distribution. */
+  noising?: Noising;
 }
 
-/** Gradients of the weighted losses on one part of the batch; metrics and what the critic is to see are kept, and the caller's to dispose of. */
-function partGradients(config: TrainConfig, state: TrainingState, part: BatchPart, options: PartOptions): { gradients: Record<string, tf.Tensor>; metrics: Record<string, tf.Tensor>; pictures: CriticPictures } {
+/** Latents of samples [N, h, w, c] with their classes [N], kept. */
+interface SampledLatents {
+  z: tf.Tensor4D;
+  y: tf.Tensor1D;
+}
+
+/** Gradients of the weighted losses on one part of the batch; metrics and what the critic and the flow of the samples are to see are kept, and the caller's to dispose of. */
+function partGradients(config: TrainConfig, state: TrainingState, part: BatchPart, options: PartOptions): { gradients: Record<string, tf.Tensor>; metrics: Record<string, tf.Tensor>; pictures: CriticPictures; sampled?: SampledLatents } {
   const { parameters } = state.variables;
   const fieldOf = (weights: Record<string, tf.Tensor>, options: NetworkOptions = {}): ImageField => {
     const whole: ImageField = (zT, r, y) => network(state.network, weights, zT, r, y, options);
@@ -125,10 +149,23 @@ function partGradients(config: TrainConfig, state: TrainingState, part: BatchPar
   const derivative = method.derivative?.(field, part, options.offDiagonal);
   const atEnd = <T extends tf.Tensor>(tensor: T): T => tf.slice(tensor, 0, options.atEnd);
   const average = fieldOf(state.variables.average);
+  let sampled: SampledLatents | undefined;
   const endTargets: Record<string, () => tf.Tensor4D | undefined> = {
     derivative: () => undefined,
     consistency: () => consistencyTarget(average, atEnd(zT), atEnd(part.t), atEnd(part.earlier), atEnd(part.y), options.reference!),
     distillation: () => distillationTarget(options.teacher!, atEnd(zT), atEnd(part.t), atEnd(part.y)),
+    distribution: () => {
+      const distilled = Math.round(options.atEnd * config.distilledShare);
+      const matched = options.atEnd - distilled;
+      const anchors = distilled === 0 ? [] : [distillationTarget(options.teacher!, tf.slice(zT, matched, distilled), tf.slice(part.t, matched, distilled), tf.slice(part.y, matched, distilled))];
+      if (matched === 0) return anchors[0];
+      const { time, noise } = options.noising!;
+      const [first, y] = [tf.slice(zT, 0, matched), tf.slice(part.y, 0, matched)];
+      const samples = fieldOf(parameters)(first, tf.zeros([matched]), y);
+      const { target, latents } = distributionTarget(options.teacher!, sampleFlow(state, state.variables.sampleFlow), options.latentsOf!, samples, y, { time: tf.slice(time, 0, matched), noise: tf.slice(noise, 0, matched) });
+      sampled = { z: tf.keep(latents), y: tf.keep(tf.clone(y)) };
+      return tf.concat([target, ...anchors], 0);
+    },
   };
   const endTarget = options.atEnd > 0 ? endTargets[config.endTarget]() : undefined;
   const metrics: Record<string, tf.Tensor> = {};
@@ -164,7 +201,7 @@ function partGradients(config: TrainConfig, state: TrainingState, part: BatchPar
     return total;
   }, Object.values(parameters));
   const gradients = Object.fromEntries(Object.entries(parameters).map(([name, variable]) => [name, grads[variable.name] ?? tf.zerosLike(variable)]));
-  return { gradients, metrics, pictures: pictures! };
+  return { gradients, metrics, pictures: pictures!, sampled };
 }
 
 /** Puts the mean gap of the critic's scores, and the share of pairs in which the real image's is higher, in `balance`; kept. */
@@ -195,8 +232,10 @@ function pulls(gradient: tf.Tensor4D): tf.Tensor1D {
 
 const rootMeanSquares = (images: tf.Tensor4D): tf.Tensor1D => tf.sqrt(tf.mean(tf.square(images), [1, 2, 3])) as tf.Tensor1D;
 
-function updateNetwork(config: TrainConfig, state: TrainingState, gradients: Record<string, tf.Tensor>, { learningRate, matrixLearningRate, stepCount }: StepInputs): void {
-  const { parameters, first, second } = state.variables;
+/** Weights with their optimiser's moments. */
+type Learning = Record<"parameters" | "first" | "second", Record<string, tf.Variable>>;
+
+function updateNetwork(config: TrainConfig, { parameters, first, second }: Learning, gradients: Record<string, tf.Tensor>, { learningRate, matrixLearningRate, stepCount }: Pick<StepInputs, "learningRate" | "matrixLearningRate" | "stepCount">): void {
   const decayOf = (variable: tf.Variable): number => (variable.rank > 1 ? config.weightDecay : 0);
   const byShape = new Map<string, MuonUpdate[]>();
   for (const [name, variable] of Object.entries(parameters)) {
@@ -206,6 +245,25 @@ function updateNetwork(config: TrainConfig, state: TrainingState, gradients: Rec
     } else adamW(variable, gradients[name], first[name], second[name], learningRate, stepCount, { weightDecay: decayOf(variable) });
   }
   for (const updates of byShape.values()) muonTogether(updates, matrixLearningRate, { weightDecay: decayOf(updates[0].variable) });
+}
+
+/** The flow of the network's samples, with the given weights. */
+function sampleFlow(state: TrainingState, weights: Record<string, tf.Tensor>): Teacher["velocityAt"] {
+  const whole: ImageField = (z, time, y) => network(state.sampleFlow!, weights, z, time, y);
+  return (z, time, y) => sideBySide(whole, z, time, y);
+}
+
+/** One optimiser step of the flow of the samples, on those of this batch. @returns its loss */
+function updateSampleFlow(config: TrainConfig, state: TrainingState, sampled: SampledLatents[], noisings: Noising[][], inputs: StepInputs): tf.Scalar {
+  const { sampleFlow: parameters, sampleFlowFirst: first, sampleFlowSecond: second } = state.variables;
+  const rows = sampled.flatMap(({ z, y }, part) => noisings[part].slice(1).map(({ time, noise }) => ({ z, y, time: tf.slice(time, 0, z.shape[0]), noise: tf.slice(noise, 0, z.shape[0]) })));
+  const joined = <Key extends keyof (typeof rows)[number]>(key: Key): (typeof rows)[number][Key] => tf.concat(rows.map((row) => row[key]) as tf.Tensor[], 0) as (typeof rows)[number][Key];
+  const { value, grads } = tf.variableGrads(() => sampleFlowLoss(sampleFlow(state, parameters), joined("z"), joined("y"), { time: joined("time"), noise: joined("noise") }), Object.values(parameters));
+  const gradients = Object.fromEntries(Object.entries(parameters).map(([name, variable]) => [name, grads[variable.name]]));
+  const times = config.sampleFlowRate;
+  const rates = { stepCount: inputs.stepCount, learningRate: tf.mul<tf.Scalar>(inputs.learningRate, times), matrixLearningRate: tf.mul<tf.Scalar>(inputs.matrixLearningRate, times) };
+  updateNetwork(config, { parameters, first, second }, clipByGlobalNorm(gradients, config.clipNorm).gradients, rates);
+  return value;
 }
 
 /** The critic as the losses see it (on augmented images), and its own step on the samples of the same batch. */
@@ -247,6 +305,15 @@ function missing(what: string, cure: string): () => never {
 }
 
 type BatchPart = Batch & Pick<StepInputs, "earlier">;
+
+/** For each part of the batch the MATCHING_DRAWS ways in which its samples are noised. */
+function splitNoisings({ matchingTimes, matchingNoise }: MatchingInputs, parts: number): Noising[][] {
+  const [times, noises] = [tf.split(matchingTimes, parts, 0), tf.split(matchingNoise, parts, 0)];
+  return times.map((time, part) => {
+    const [timeOf, noiseOf] = [tf.split(time, MATCHING_DRAWS, 1), tf.split(noises[part], MATCHING_DRAWS, 3)];
+    return timeOf.map((each, draw) => ({ time: each.reshape([-1]) as tf.Tensor1D, noise: noiseOf[draw] as tf.Tensor4D }));
+  });
+}
 
 /** Cuts a batch into equal parts of consecutive samples. */
 function splitBatch({ x0, z, eps, r, t, y, earlier }: BatchPart, parts: number): BatchPart[] {

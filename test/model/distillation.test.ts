@@ -166,8 +166,8 @@ describe("a training by distillation", () => {
 
   it("says what it needs", () => {
     assert.throws(() => resolveConfig({ endTarget: "distillation" }), /learns from a trained network: set teacherModel to its file \(train --teacher FILE\), or initialModel/);
-    assert.throws(() => resolveConfig({ teacherModel: "model.safetensors" }), /teacherModel is whom endTarget "distillation" learns from, and endTarget is "derivative"/);
-    assert.throws(() => resolveConfig({ guideModel: "early.safetensors" }), /guideModel leads the teacher of endTarget "distillation", and endTarget is "derivative"/);
+    assert.throws(() => resolveConfig({ teacherModel: "model.safetensors" }), /teacherModel serves endTarget "distillation" and "distribution", and endTarget is "derivative"/);
+    assert.throws(() => resolveConfig({ guideModel: "early.safetensors" }), /guideModel serves endTarget "distillation" and "distribution", and endTarget is "derivative"/);
     assert.throws(() => resolveConfig({ endTarget: "distillation", initialModel: "model.safetensors", guidance: 0.5 }), /guidance must be a number of at least 1, not 0\.5/);
     assert.throws(() => resolveConfig({ endTarget: "distillation", method: "gan" }), /endTarget "distillation" is for the method "crossflow", not "gan"/);
   });

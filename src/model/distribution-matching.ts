@@ -1,0 +1,61 @@
+import type { LatentsOf, Teacher } from "./distillation";
+import { tf } from "./engine/tf";
+import { stopGradient } from "./layers";
+import { latentAt, perSample, velocity } from "./trajectory";
+
+/** Velocities [B, h, w, c] at latents [B, h, w, c], their times [B] above 0, and classes [B]. */
+type VelocityAt = Teacher["velocityAt"];
+
+/** Between which times samples are noised: near 0 both flows agree on all but the finest detail, near 1 on all but the mean. */
+export const MATCHING_TIMES = { least: 0.02, most: 0.98 };
+
+/** Noisy versions of each sample in a step: the first tells where it has to move, the others teach the flow of the samples. */
+export const MATCHING_DRAWS = 4;
+
+/** Where the samples are noised, and with what. */
+export interface Noising {
+  /** Times [B]. */
+  time: tf.Tensor1D;
+  /** Noise [B, h, w, c]. */
+  noise: tf.Tensor4D;
+}
+
+/**
+ * What samples have to become for their distribution to come nearer to a teacher's (distribution matching: Yin et al., 2024, "One-step Diffusion with Distribution Matching
+ * Distillation"). A sample is noised; the teacher's flow and the flow of the samples themselves each say which latent they take it for, z_s - s v; their difference leads
+ * from where samples are too many to where they are too few. Unlike distillation it does not say which noise makes which image, so one step needs not to average
+ * where it can not tell.
+ * @param z latents of the samples [B, h, w, c]
+ * @param y class labels, int32 [B]
+ * @param teacherAt velocity of the data
+ * @param samplesAt velocity of the samples
+ * @returns latents [B, h, w, c]
+ */
+export function matchedLatents(z: tf.Tensor4D, y: tf.Tensor1D, teacherAt: VelocityAt, samplesAt: VelocityAt, { time, noise }: Noising): tf.Tensor4D {
+  return tf.tidy(() => {
+    const noisy = latentAt(z, noise, time);
+    const apart = tf.sub(samplesAt(noisy, time, y), teacherAt(noisy, time, y)); // the difference of z_s - s v is s times this
+    return tf.add(z, tf.mul(perSample(time), apart)) as tf.Tensor4D;
+  });
+}
+
+/**
+ * The images that samples have to become: their latents as matchedLatents() moves them, made images of.
+ * @param images samples F(z_t, 0, y) [B, H, W, 3]
+ * @returns the target [B, H, W, 3], and the latents of the samples as they are [B, h, w, c]
+ */
+export function distributionTarget(teacher: Pick<Teacher, "velocityAt" | "imageOf">, samplesAt: VelocityAt, latentsOf: LatentsOf, images: tf.Tensor4D, y: tf.Tensor1D, noising: Noising): { target: tf.Tensor4D; latents: tf.Tensor4D } {
+  const latents = tf.tidy(() => latentsOf(tf.clipByValue(images, -1, 1)));
+  const target = tf.tidy(() => teacher.imageOf(matchedLatents(latents, y, teacher.velocityAt, samplesAt, noising), y));
+  return { target, latents };
+}
+
+/**
+ * What the flow of the samples is trained by: flow matching on their latents, mean (v(z_s, s, y) - (noise - z))^2.
+ * @param z latents of the samples [B, h, w, c]; no gradient flows into them
+ * @returns a scalar
+ */
+export function sampleFlowLoss(samplesAt: VelocityAt, z: tf.Tensor4D, y: tf.Tensor1D, { time, noise }: Noising): tf.Scalar {
+  const clean = stopGradient(z);
+  return tf.mean(tf.square(tf.sub(samplesAt(latentAt(clean, noise, time), time, y), velocity(clean, noise)))) as tf.Scalar;
+}

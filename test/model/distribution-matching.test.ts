@@ -1,0 +1,148 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, it } from "node:test";
+import { resolveConfig, type TrainConfig } from "../../src/model/config";
+import type { Teacher } from "../../src/model/distillation";
+import { distributionTarget, matchedLatents, sampleFlowLoss } from "../../src/model/distribution-matching";
+import { startEngine } from "../../src/model/engine";
+import { tf } from "../../src/model/engine/tf";
+import { randomStream } from "../../src/model/random";
+import { readSafetensors } from "../../src/model/safetensors";
+import { train } from "../../src/model/trainer";
+import { perSample } from "../../src/model/trajectory";
+import { base, resources } from "./tiny-training";
+
+const folder = mkdtempSync(join(tmpdir(), "crossflow-distribution-"));
+after(() => rmSync(folder, { recursive: true, force: true }));
+before(() => startEngine());
+
+const apart = (actual: tf.Tensor, wanted: tf.Tensor): number => tf.tidy(() => tf.max(tf.abs(tf.sub(actual, wanted))).dataSync()[0]);
+const normal = (seed: number, count: number): tf.Tensor4D => tf.tensor4d(randomStream(seed, "points").normal(count), [count, 1, 1, 1]);
+const labels = (count: number): tf.Tensor1D => tf.zeros([count], "int32");
+
+/** The exact velocity for data of mean m and deviation d: (z_s - E[z | z_s]) / s, E[z | z_s] = m + (1 - s) d^2 / ((1 - s)^2 d^2 + s^2) (z_s - (1 - s) m). */
+const gaussian = (mean: number, deviation: number): Teacher["velocityAt"] => (zS, time) =>
+  tf.tidy(() => {
+    const [s, left] = [perSample(time), perSample(tf.sub(1, time))];
+    const gain = tf.div(tf.mul(left, deviation ** 2), tf.add(tf.square(tf.mul(left, deviation)), tf.square(s)));
+    return tf.div(tf.sub(zS, tf.add(mean, tf.mul(gain, tf.sub(zS, tf.mul(left, mean))))), s) as tf.Tensor4D;
+  });
+
+describe("matched latents", () => {
+  it("stay where the two flows agree", () => {
+    const z = normal(1, 5);
+    const moved = matchedLatents(z, labels(5), gaussian(0.2, 0.7), gaussian(0.2, 0.7), { time: tf.tensor1d([0.02, 0.2, 0.5, 0.8, 0.98]), noise: normal(2, 5) });
+    assert.ok(apart(moved, z) < 1e-6);
+  });
+
+  it("move by the closed form of Gaussians of one deviation, whatever the noise: (m - m') s^2 / ((1 - s)^2 d^2 + s^2)", () => {
+    const [mean, sampled, deviation, times] = [0.4, -0.5, 0.6, [0.05, 0.3, 0.6, 0.95]];
+    const [z, noise, time] = [normal(1, 4), normal(2, 4), tf.tensor1d(times)];
+    const before = tf.memory().numTensors;
+    const moved = matchedLatents(z, labels(4), gaussian(mean, deviation), gaussian(sampled, deviation), { time, noise });
+    assert.equal(tf.memory().numTensors, before + 2); // the classes as well
+    const wanted = times.map((s) => ((mean - sampled) * s ** 2) / ((1 - s) ** 2 * deviation ** 2 + s ** 2));
+    assert.ok(apart(tf.sub(moved, z), tf.tensor4d(wanted, [4, 1, 1, 1])) < 1e-5);
+  });
+
+  it("bring samples to the data's mean and deviation, step by step", () => {
+    const [mean, deviation, count] = [0.3, 0.8, 4000];
+    let points = tf.tidy(() => tf.add(1.5, tf.mul(0.2, normal(1, count)))) as tf.Tensor4D;
+    const stream = randomStream(3, "noising");
+    const moments = (): { mean: number; deviation: number } => tf.tidy(() => {
+      const { mean: average, variance } = tf.moments(points);
+      return { mean: average.dataSync()[0], deviation: Math.sqrt(variance.dataSync()[0]) };
+    });
+    for (let step = 0; step < 400; step++) {
+      const found = moments();
+      const last = points;
+      points = tf.tidy(() => {
+        const noising = { time: tf.tensor1d(stream.uniform(count).map((u) => 0.02 + 0.96 * u)), noise: tf.tensor4d(stream.normal(count), [count, 1, 1, 1]) };
+        const target = matchedLatents(last, labels(count), gaussian(mean, deviation), gaussian(found.mean, found.deviation), noising);
+        return tf.add(last, tf.mul(0.05, tf.sub(target, last))) as tf.Tensor4D;
+      });
+      last.dispose();
+    }
+    const end = moments();
+    assert.ok(Math.abs(end.mean - mean) < 0.03 && Math.abs(end.deviation - deviation) < 0.05, `mean ${end.mean}, deviation ${end.deviation}`);
+  });
+
+  it("become images by the teacher, and their samples are clamped before they become latents", () => {
+    const teacher = { velocityAt: gaussian(0.5, 1), imageOf: (z: tf.Tensor4D) => tf.mul(z, 3) as tf.Tensor4D };
+    const images = tf.tensor4d([-4, 0.5], [2, 1, 1, 1]);
+    const before = tf.memory().numTensors;
+    const { target, latents } = distributionTarget(teacher, teacher.velocityAt, (pixels) => tf.mul(pixels, 2) as tf.Tensor4D, images, labels(2), { time: tf.tensor1d([0.5, 0.5]), noise: normal(1, 2) });
+    assert.equal(tf.memory().numTensors, before + 5); // classes, and the two of the noising, as well
+    assert.ok(apart(latents, tf.tensor4d([-2, 1], [2, 1, 1, 1])) < 1e-6);
+    assert.ok(apart(target, tf.tensor4d([-6, 3], [2, 1, 1, 1])) < 1e-5);
+  });
+});
+
+describe("the flow of the samples", () => {
+  it("is least at the samples' own velocity, and no gradient flows into the samples", () => {
+    const count = 4000;
+    const noising = { time: tf.fill([count], 0.5) as tf.Tensor1D, noise: normal(2, count) };
+    const z = tf.variable(tf.tidy(() => tf.add(0.2, tf.mul(0.5, normal(1, count)))));
+    const loss = (flow: Teacher["velocityAt"]): number => tf.tidy(() => sampleFlowLoss(flow, z as tf.Variable<tf.Rank.R4>, labels(count), noising).dataSync()[0]);
+    // What is left is the variance of noise - z given z_s: d^2 / ((1 - s)^2 d^2 + s^2).
+    const least = 0.25 / (0.25 * 0.25 + 0.25);
+    assert.ok(Math.abs(loss(gaussian(0.2, 0.5)) - least) < 0.03, `${loss(gaussian(0.2, 0.5))}, ${least} wanted`);
+    for (const other of [gaussian(0, 0.5), gaussian(0.2, 0.8)]) assert.ok(loss(other) > least + 0.01);
+    const scale = tf.variable(tf.scalar(1));
+    const { grads } = tf.variableGrads(() => tf.tidy(() => sampleFlowLoss((zS) => tf.mul(zS, scale) as tf.Tensor4D, z as tf.Variable<tf.Rank.R4>, labels(count), noising)));
+    assert.ok(apart(grads[scale.name], tf.scalar(0)) > 1e-3);
+    assert.ok(!grads[z.name] || apart(grads[z.name], tf.zerosLike(z)) === 0);
+    tf.dispose([z, scale, grads]);
+  });
+});
+
+describe("a training that matches distributions", () => {
+  const encoder = { ...resources.encoder, encode: (images: tf.Tensor4D) => tf.slice(tf.avgPool(images, 4, 4, "valid"), [0, 0, 0, 0], [-1, -1, -1, 2]) as tf.Tensor4D, decode: (latents: tf.Tensor4D) => tf.concat([tf.image.resizeNearestNeighbor(latents, [16, 16]), tf.zeros([latents.shape[0], 16, 16, 1])], 3) as tf.Tensor4D };
+  const options = { runsFolder: folder, resources: { ...resources, encoder } };
+  const teacherModel = join(folder, "flow", "model.safetensors");
+  const config: Partial<TrainConfig> = { ...base, steps: 4, diagonalShare: 0.25, endShare: 0.5, endTarget: "distribution", teacherModel };
+  const totals = async (given: Partial<TrainConfig>, steps = given.steps!, existing: "fail" | "resume" = "fail"): Promise<number[]> => {
+    const values: number[] = [];
+    for await (const { step, total, losses } of train(given, { ...options, existing })) {
+      values.push(total, losses.sampleFlow);
+      if (step === steps) break;
+    }
+    return values;
+  };
+  before(async () => {
+    for await (const event of train({ ...base, name: "flow", method: "latent-flow", losses: { "pixel-paper-l2": 1 }, steps: 3 }, options)) assert.ok(Number.isFinite(event.total));
+  });
+
+  it("runs compiled as it does step by step, in parts as well, its flow learns, and no tensor stays", async () => {
+    const before = tf.memory().numTensors;
+    const compiled = await totals({ ...config, name: "compiled" });
+    const eager = await totals({ ...config, name: "eager", compile: false });
+    compiled.forEach((value, index) => assert.ok(Math.abs(value - eager[index]) < 1e-3 * Math.abs(value), `value ${index}: ${value} compiled, ${eager[index]} eager`));
+    (await totals({ ...config, name: "parts", accumulation: 2, steps: 2 })).forEach((value) => assert.ok(Number.isFinite(value)));
+    assert.equal(tf.memory().numTensors, before);
+    const { tensors } = await readSafetensors(join(folder, "compiled", "checkpoints", "step-00000004", "tensors.safetensors"));
+    const { tensors: taught } = await readSafetensors(teacherModel);
+    const names = Object.keys(taught);
+    assert.ok(names.every((name) => `sampleFlow/${name}` in tensors));
+    assert.ok(names.some((name) => Buffer.compare(Buffer.from(tensors[`sampleFlow/${name}`].data.buffer), Buffer.from(taught[name].data.buffer)) !== 0));
+  });
+
+  it("goes on bit for bit", async () => {
+    const whole = await totals({ ...config, name: "whole" });
+    const first = await totals({ ...config, name: "halves" }, 2);
+    const second = await totals({ ...config, name: "halves" }, 4, "resume");
+    assert.deepEqual([...first, ...second], whole);
+  });
+
+  it("refuses a teacher that is no latent flow, and says what it needs", async () => {
+    for await (const event of train({ ...base, name: "image-teacher", steps: 1 }, options)) assert.ok(event.step);
+    const before = tf.memory().numTensors;
+    await assert.rejects(totals({ ...config, name: "refused", teacherModel: join(folder, "image-teacher", "model.safetensors") }), /endTarget "distribution" needs a teacher of the method "latent-flow"/);
+    assert.equal(tf.memory().numTensors, before);
+    assert.throws(() => resolveConfig({ endTarget: "distribution", initialModel: "model.safetensors" }), /endTarget "distribution" learns from a trained latent flow: set teacherModel/);
+    assert.throws(() => resolveConfig({ endTarget: "distribution", teacherModel: "flow.safetensors", method: "gan" }), /endTarget "distribution" is for the method "crossflow", not "gan"/);
+    assert.throws(() => resolveConfig({ sampleFlowRate: -1 }), /sampleFlowRate must be a number of at least 0/);
+  });
+});

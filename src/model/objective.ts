@@ -98,7 +98,7 @@ export interface ObjectiveTerms extends Batch {
   dFdt: tf.Tensor4D;
   residual: tf.Tensor4D;
   xHat: tf.Tensor4D;
-  /** What F shall be in the first samples, those with r = 0, [N, H, W, 3], where the configuration's endTarget is "consistency" or "distillation". */
+  /** What F shall be in the first samples, those with r = 0, [N, H, W, 3], where the configuration's endTarget is not "derivative". */
   endTarget?: tf.Tensor4D;
 }
 
@@ -110,7 +110,7 @@ export interface ObjectiveOptions {
   offDiagonal?: number;
   /** Largest correction factor of x_hat. Default: none. */
   correctionLimit?: number;
-  /** What F shall be in the first samples, those with r = 0, [N, H, W, 3]; see consistencyTarget() and distillationTarget(). Default: none, dF/dt leads them as all others. */
+  /** What F shall be in the first samples, those with r = 0, [N, H, W, 3]; see consistencyTarget(), distillationTarget() and distributionTarget(). Default: none, dF/dt leads them as all others. */
   endTarget?: tf.Tensor4D;
   /** What stands between F and all that is computed of it: it sees the gradient that reaches F. Default: nothing. */
   observe?: (F: tf.Tensor4D) => tf.Tensor4D;

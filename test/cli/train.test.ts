@@ -90,6 +90,22 @@ describe("crossflow train", () => {
     assert.ok(!existsSync(join(runs, "mine")));
   });
 
+  it("matches the distribution of a guided teacher, and says what is missing for it", () => {
+    const [source, flow] = ["source", "flow"].map((name) => runPaths(name, runs).modelFile);
+    const matching = ["--teacher", flow, "--guide", flow, "--set", "endTarget=distribution", "--set", "guidance=1.5"];
+    for (const commandLine of [["flow", ...SMALL, "--steps", "1", "--set", "method=latent-flow"], ["matched", ...SMALL, "--steps", "1", "--from", source, ...matching]]) {
+      const { code, stderr } = project.run(["train", ...commandLine]);
+      assert.equal(code, 0, stderr);
+    }
+    const { endTarget, teacherModel, guideModel, guidance } = JSON.parse(readFileSync(join(runs, "matched", "config.json"), "utf8")) as Record<string, unknown>;
+    assert.deepEqual([endTarget, teacherModel, guideModel, guidance], ["distribution", flow, flow, 1.5]);
+    assert.match(failure(["train", "mine", ...SMALL, "--set", "endTarget=distribution"]), /learns from a trained latent flow: set teacherModel to its file/);
+    assert.match(failure(["train", "mine", ...SMALL, "--teacher", source, "--set", "endTarget=distribution"]), /needs a teacher of the method "latent-flow"/);
+    assert.match(failure(["train", "mine", ...SMALL, "--guide", flow]), /guideModel serves endTarget "distillation" and "distribution"/);
+    assert.match(failure(["train", "mine", ...SMALL, "--teacher", flow, "--guide", join(project.folder, "none.safetensors")]), /There is no file .*none\.safetensors/);
+    assert.ok(!existsSync(join(runs, "mine")));
+  });
+
   it("names a model that it can not start from", () => {
     const source = runPaths("source", runs).modelFile;
     assert.match(failure(["train", "mine", ...SMALL, "--from", join(project.folder, "none.safetensors")]), /There is no file .*none\.safetensors/);

@@ -101,6 +101,6 @@ describe("a training with consistency targets", () => {
   it("says what it needs", () => {
     assert.throws(() => resolveConfig({ endTarget: "consistency", velocity: "conditional" }), /endTarget "consistency" follows the marginal velocity: set velocity to "marginal"/);
     assert.throws(() => resolveConfig({ endTarget: "consistency", method: "pixel-meanflow" }), /endTarget "consistency" is for the method "crossflow", not "pixel-meanflow"/);
-    assert.throws(() => perceptualConsistencyLoss()({ F: tf.zeros([1, 2, 2, 3]), endTarget: undefined } as unknown as Terms), /set endTarget to "consistency" or "distillation"/);
+    assert.throws(() => perceptualConsistencyLoss()({ F: tf.zeros([1, 2, 2, 3]), endTarget: undefined } as unknown as Terms), /set endTarget to "consistency", "distillation" or "distribution"/);
   });
 });

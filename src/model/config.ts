@@ -86,9 +86,9 @@ export interface TrainConfig extends TimeOptions, TimeSamplerOptions, AverageOpt
   velocity: string;
   /** What F(z_t, 0, y) learns from: "derivative", dF/dt as everywhere (the paper's), "consistency", F at an earlier point of the trajectory, "distillation", a trained network after many steps of its flow (both ours), or "distribution", F's own image as it has to change for the samples' distribution to match a trained flow's. */
   endTarget: string;
-  /** File of the model that distillation learns from: of the method "crossflow", or "latent-flow", whose latents the autoencoder decodes. Empty: the initial model. */
+  /** File of the model that distillation and the matching of distributions learn from: of the method "latent-flow", whose latents the autoencoder decodes, or, for distillation, "crossflow". Empty: the initial model. */
   teacherModel: string;
-  /** A worse model of the teacher's flow, trained for a shorter time or with a smaller network, from which distillation leads the teacher away. Empty: none. */
+  /** A worse model of the teacher's flow, trained for a shorter time or with a smaller network, from which the teacher is led away. Empty: none. */
   guideModel: string;
   /** How far: v_guide + guidance (v_teacher - v_guide); 1 is the teacher's own flow. */
   guidance: number;
@@ -229,7 +229,7 @@ export const TRAIN_OPTIONS: { [Key in keyof TrainConfig]: Option<TrainConfig[Key
   guideModel: text("", "a file"),
   guidance: { default: 2, unit: "", expected: "a number of at least 1", valid: (given) => isNumber(given) && given >= 1 },
   sampleFlowRate: rate(4, "of the network's"),
-  distilledShare: share(0.5, "share of the samples with r = 0"),
+  distilledShare: share(0.3, "share of the samples with r = 0"),
   correctionLimit: rate(1),
   optimizer: oneOf<string>("muon", ["muon", "adamw"]),
   learningRate: rate(2e-3, "a step"),

@@ -163,7 +163,7 @@ async function loadFlow(file: string, { network, encoderFingerprint, encoder }: 
     const differing = differences(model.network, network, SUBJECT_SHAPE);
     if (differing !== "") throw new Error(`${file} can not teach this training: it was trained with other latents or classes, ${differing}. Choose a model of the same data`);
     if (model.encoderFingerprint !== encoderFingerprint) throw new Error(`${file} can not teach this training: it was trained on the latents of another encoder. Train it further with these first (endTarget "derivative"), or choose the data it was trained on`);
-    if (!encoder) throw new Error('endTarget "distillation" needs the autoencoder, and these latents come without it: set endTarget to "derivative"');
+    if (!encoder) throw new Error('a teacher needs the autoencoder, and these latents come without it: set endTarget to "derivative"');
     return { teacher: teachers[method](encoder), ...(method === "latent-flow" && { flow: model }), lossNetworks: lossNetworksOf(model), dispose: () => disposeModel(model) };
   } catch (error) {
     disposeModel(model);

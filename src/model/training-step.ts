@@ -155,16 +155,18 @@ function partGradients(config: TrainConfig, state: TrainingState, part: BatchPar
     consistency: () => consistencyTarget(average, atEnd(zT), atEnd(part.t), atEnd(part.earlier), atEnd(part.y), options.reference!),
     distillation: () => distillationTarget(options.teacher!, atEnd(zT), atEnd(part.t), atEnd(part.y)),
     distribution: () => {
-      const distilled = Math.round(options.atEnd * config.distilledShare);
-      const matched = options.atEnd - distilled;
-      const anchors = distilled === 0 ? [] : [distillationTarget(options.teacher!, tf.slice(zT, matched, distilled), tf.slice(part.t, matched, distilled), tf.slice(part.y, matched, distilled))];
-      if (matched === 0) return anchors[0];
-      const { time, noise } = options.noising!;
-      const [first, y] = [tf.slice(zT, 0, matched), tf.slice(part.y, 0, matched)];
-      const samples = fieldOf(parameters)(first, tf.zeros([matched]), y);
-      const { target, latents } = distributionTarget(options.teacher!, sampleFlow(state, state.variables.sampleFlow), options.latentsOf!, samples, y, { time: tf.slice(time, 0, matched), noise: tf.slice(noise, 0, matched) });
-      sampled = { z: tf.keep(latents), y: tf.keep(tf.clone(y)) };
-      return tf.concat([target, ...anchors], 0);
+      const matched = options.atEnd - Math.round(options.atEnd * config.distilledShare);
+      const distilled = <T extends tf.Tensor>(tensor: T): T => tf.slice(tensor, matched, options.atEnd - matched);
+      const targets = matched < options.atEnd ? [distillationTarget(options.teacher!, distilled(zT), distilled(part.t), distilled(part.y))] : [];
+      if (matched > 0) {
+        const first = <T extends tf.Tensor>(tensor: T): T => tf.slice(tensor, 0, matched);
+        const y = first(part.y);
+        const samples = fieldOf(parameters)(first(zT), tf.zeros([matched]), y);
+        const { target, latents } = distributionTarget(options.teacher!, sampleFlow(state), options.latentsOf!, samples, y, { time: first(options.noising!.time), noise: first(options.noising!.noise) });
+        sampled = { z: tf.keep(latents), y: tf.keep(tf.clone(y)) };
+        targets.unshift(target);
+      }
+      return tf.concat(targets, 0);
     },
   };
   const endTarget = options.atEnd > 0 ? endTargets[config.endTarget]() : undefined;
@@ -247,9 +249,9 @@ function updateNetwork(config: TrainConfig, { parameters, first, second }: Learn
   for (const updates of byShape.values()) muonTogether(updates, matrixLearningRate, { weightDecay: decayOf(updates[0].variable) });
 }
 
-/** The flow of the network's samples, with the given weights. */
-function sampleFlow(state: TrainingState, weights: Record<string, tf.Tensor>): Teacher["velocityAt"] {
-  const whole: ImageField = (z, time, y) => network(state.sampleFlow!, weights, z, time, y);
+/** The flow of the network's samples. */
+function sampleFlow({ sampleFlow: config, variables }: TrainingState): Teacher["velocityAt"] {
+  const whole: ImageField = (z, time, y) => network(config!, variables.sampleFlow, z, time, y);
   return (z, time, y) => sideBySide(whole, z, time, y);
 }
 
@@ -258,10 +260,10 @@ function updateSampleFlow(config: TrainConfig, state: TrainingState, sampled: Sa
   const { sampleFlow: parameters, sampleFlowFirst: first, sampleFlowSecond: second } = state.variables;
   const rows = sampled.flatMap(({ z, y }, part) => noisings[part].slice(1).map(({ time, noise }) => ({ z, y, time: tf.slice(time, 0, z.shape[0]), noise: tf.slice(noise, 0, z.shape[0]) })));
   const joined = <Key extends keyof (typeof rows)[number]>(key: Key): (typeof rows)[number][Key] => tf.concat(rows.map((row) => row[key]) as tf.Tensor[], 0) as (typeof rows)[number][Key];
-  const { value, grads } = tf.variableGrads(() => sampleFlowLoss(sampleFlow(state, parameters), joined("z"), joined("y"), { time: joined("time"), noise: joined("noise") }), Object.values(parameters));
+  const { value, grads } = tf.variableGrads(() => sampleFlowLoss(sampleFlow(state), joined("z"), joined("y"), { time: joined("time"), noise: joined("noise") }), Object.values(parameters));
   const gradients = Object.fromEntries(Object.entries(parameters).map(([name, variable]) => [name, grads[variable.name]]));
-  const times = config.sampleFlowRate;
-  const rates = { stepCount: inputs.stepCount, learningRate: tf.mul<tf.Scalar>(inputs.learningRate, times), matrixLearningRate: tf.mul<tf.Scalar>(inputs.matrixLearningRate, times) };
+  const faster = (rate: tf.Scalar): tf.Scalar => tf.mul(rate, config.sampleFlowRate);
+  const rates = { stepCount: inputs.stepCount, learningRate: faster(inputs.learningRate), matrixLearningRate: faster(inputs.matrixLearningRate) };
   updateNetwork(config, { parameters, first, second }, clipByGlobalNorm(gradients, config.clipNorm).gradients, rates);
   return value;
 }

@@ -82,6 +82,7 @@ export function distillationTarget(teacher: Teacher, zT: tf.Tensor4D, t: tf.Tens
  * @param velocityAt the flow's velocity
  * @param guideAt the velocity of a flow that was trained for a shorter time, or with a smaller network
  * @param guidance w: 1 leaves the velocity as it is, more leads it away from the guide
+ * @returns the guided velocity, of the same latents [B, h, w, c], times [B] and classes [B]
  */
 export function guidedVelocity(velocityAt: Teacher["velocityAt"], guideAt: Teacher["velocityAt"], guidance: number): Teacher["velocityAt"] {
   return (zT, t, y) =>
@@ -136,7 +137,7 @@ export async function loadTeacher({ teacherModel, initialModel, guideModel = "",
   try {
     const guide = await loadFlow(guideModel, subject);
     return {
-      flow: loaded.flow,
+      ...loaded,
       teacher: { ...loaded.teacher, velocityAt: guidedVelocity(loaded.teacher.velocityAt, guide.teacher.velocityAt, guidance) },
       lossNetworks: [...new Set([...loaded.lossNetworks, ...guide.lossNetworks])],
       dispose: () => {

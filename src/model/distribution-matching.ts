@@ -41,7 +41,11 @@ export function matchedLatents(z: tf.Tensor4D, y: tf.Tensor1D, teacherAt: Veloci
 
 /**
  * The images that samples have to become: their latents as matchedLatents() moves them, made images of.
+ * @param teacher the data's flow, and what makes images [B, H, W, 3] of latents
+ * @param samplesAt velocity of the samples
+ * @param latentsOf the encoder; it is given the samples clamped to [-1, 1]
  * @param images samples F(z_t, 0, y) [B, H, W, 3]
+ * @param y class labels, int32 [B]
  * @returns the target [B, H, W, 3], and the latents of the samples as they are [B, h, w, c]
  */
 export function distributionTarget(teacher: Pick<Teacher, "velocityAt" | "imageOf">, samplesAt: VelocityAt, latentsOf: LatentsOf, images: tf.Tensor4D, y: tf.Tensor1D, noising: Noising): { target: tf.Tensor4D; latents: tf.Tensor4D } {
@@ -52,7 +56,9 @@ export function distributionTarget(teacher: Pick<Teacher, "velocityAt" | "imageO
 
 /**
  * What the flow of the samples is trained by: flow matching on their latents, mean (v(z_s, s, y) - (noise - z))^2.
+ * @param samplesAt the velocity that learns
  * @param z latents of the samples [B, h, w, c]; no gradient flows into them
+ * @param y class labels, int32 [B]
  * @returns a scalar
  */
 export function sampleFlowLoss(samplesAt: VelocityAt, z: tf.Tensor4D, y: tf.Tensor1D, { time, noise }: Noising): tf.Scalar {

@@ -11,7 +11,7 @@ import type { ImageField } from "../../src/model/objective";
 import { randomStream } from "../../src/model/random";
 import { train } from "../../src/model/trainer";
 import { perSample } from "../../src/model/trajectory";
-import { base, resources } from "./tiny-training";
+import { base, coarseEncoder as encoder, resources } from "./tiny-training";
 
 const folder = mkdtempSync(join(tmpdir(), "crossflow-distillation-"));
 after(() => rmSync(folder, { recursive: true, force: true }));
@@ -97,7 +97,6 @@ describe("a guided flow", () => {
 });
 
 describe("a training by distillation", () => {
-  const encoder = { ...resources.encoder, encode: (images: tf.Tensor4D) => tf.slice(tf.avgPool(images, 4, 4, "valid"), [0, 0, 0, 0], [-1, -1, -1, 2]) as tf.Tensor4D, decode: (latents: tf.Tensor4D) => tf.concat([tf.image.resizeNearestNeighbor(latents, [16, 16]), tf.zeros([latents.shape[0], 16, 16, 1])], 3) as tf.Tensor4D };
   const options = { runsFolder: folder, resources: { ...resources, encoder } };
   const config = { ...base, steps: 4, diagonalShare: 0.25, endShare: 0.5 };
 

@@ -1,5 +1,6 @@
 import type { TrainConfig } from "../../src/model/config";
 import { createDataset } from "../../src/model/data";
+import { tf } from "../../src/model/engine/tf";
 import type { Encoder } from "../../src/model/encoder";
 import type { NetworkConfig } from "../../src/model/network";
 import { randomStream } from "../../src/model/random";
@@ -15,6 +16,13 @@ const unused = (): never => {
   throw new Error("training must not encode");
 };
 const encoder: Encoder = { name: "none", imageSize: 16, latentSize: 4, latentChannels: 2, mean: [0, 0], standardDeviation: [1, 1], fingerprint: "fake", encode: unused, decode: unused, save: unused, dispose: () => undefined };
+
+/** An autoencoder of means and nearest neighbours, for trainings that encode and decode. */
+export const coarseEncoder: Encoder = {
+  ...encoder,
+  encode: (images: tf.Tensor4D) => tf.slice(tf.avgPool(images, 4, 4, "valid"), [0, 0, 0, 0], [-1, -1, -1, 2]) as tf.Tensor4D,
+  decode: (latents: tf.Tensor4D) => tf.concat([tf.image.resizeNearestNeighbor(latents, [16, 16]), tf.zeros([latents.shape[0], 16, 16, 1])], 3) as tf.Tensor4D,
+};
 
 /** Twenty images of noise in two classes, with made-up latents. */
 export const resources: Resources = { train: data, test: data, encoder, latents: randomStream(2, "latents").normal(COUNT * 32), network };

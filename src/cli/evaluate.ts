@@ -3,6 +3,7 @@ import { formatProgress } from "../model/progress";
 import { createReporter } from "../setup/report";
 import { CommandError, EXIT, addExamples, addJsonOption, formatTable, interruptSignal } from "./output";
 import { findModel, SAMPLE_TEMPERATURE, wholeNumber } from "./sample";
+import type { Generator } from "./generator";
 import type { FeatureNetworkName } from "../model/features/load";
 import { evaluationCaption, evaluationTable } from "../model/metrics/evaluation-table";
 import { independenceNote } from "../model/metrics/independence";
@@ -13,6 +14,7 @@ interface EvaluateFlags {
   count: number;
   seed: number;
   temperature: number;
+  evaluations?: number;
   features?: FeatureNetworkName;
   reference?: string;
   saveReference?: string;
@@ -21,11 +23,12 @@ interface EvaluateFlags {
 
 export function evaluateCommand(): Command {
   const command = new Command("evaluate")
-    .description("measure a model's one-step samples against held-out images")
+    .description("measure a model's samples against held-out images: of CrossFlow in one step, of a baseline by its own method")
     .argument("[model]", "a model file or the name of a run; the shipped avatars by default")
     .option("--count <images>", "samples to measure", wholeNumber, 2000)
     .option("--seed <number>", "seed of the noise", wholeNumber, 0)
-    .option("--temperature <deviation>", "standard deviation of the noise; below 1 images vary less and are cleaner", Number, SAMPLE_TEMPERATURE);
+    .option("--temperature <deviation>", "standard deviation of the noise; below 1 images vary less and are cleaner", Number, SAMPLE_TEMPERATURE)
+    .option("--evaluations <count>", "evaluations of the network, of a latent flow (default: 32)", wholeNumber);
   command
     .option("--features <network>", "network in whose features distances are measured: efficientnet-lite2 (default), inception-fid, dinov2-b ...")
     .option("--reference <file>", "take the Frechet distance to saved statistics; refused if they were made with another network or resize, or of images of another size")
@@ -43,21 +46,23 @@ async function evaluate(name: string | undefined, flags: EvaluateFlags): Promise
   const { hasWeights } = await import("../model/weights/available.js");
   const { disposeModel, loadModel } = await import("../model/model.js");
   const { datasetConfig } = await import("../model/resources.js");
-  const { sample } = await import("../model/sampler.js");
+  const { generatorOf } = await import("./generator.js");
   await startEngine();
   const reporter = createReporter(process.stderr);
   const signal = interruptSignal();
   const options = { signal, onProgress: (event: Parameters<typeof formatProgress>[0]) => reporter.update(formatProgress(event)) };
   const file = await findModel(name);
   const model = await loadModel(file);
+  let generator: Generator | undefined;
   try {
+    generator = await generatorOf(file, model, flags, options);
     const config = resolveConfig(model.provenance.config as Partial<TrainConfig>);
     const splits = await loadDataset(datasetConfig(config), options);
     const referenceStatistics = flags.reference === undefined ? undefined : await loadStatistics(flags.reference);
     const networks = await loadEvaluationNetworks(splits, { ...options, features: flags.features });
     // Its two files are downloaded by hand: where they are missing, all else is measured.
     const lpips = hasWeights("vgg16") && hasWeights("lpips-vgg16-heads") ? await loadLpips() : undefined;
-    const images = generatedBatches((labels, seed) => sample(model, labels, { seed, temperature: flags.temperature }), splits.test, { count: flags.count, seed: flags.seed * 1_000_003 });
+    const images = generatedBatches(generator.draw, splits.test, { count: flags.count, seed: flags.seed * 1_000_003 });
     const result = await evaluateImages(images, splits.test, { ...networks, lpips }, { ...options, count: flags.count, seed: flags.seed, referenceStatistics, lossNetworks: lossNetworksOf(model) });
     if (flags.saveReference !== undefined) {
       const { statistics } = await datasetFeatures(splits.test, networks.features, options);
@@ -67,22 +72,23 @@ async function evaluate(name: string | undefined, flags: EvaluateFlags): Promise
     networks.features.dispose();
     networks.judge.dispose();
     lpips?.dispose();
-    if (flags.json) console.log(JSON.stringify({ ok: true, model: file, temperature: flags.temperature, ...result }, null, 2));
-    else console.log(`${formatEvaluation(file, result, flags.temperature)}${lpips ? "" : "\nLPIPS diversity: no weights; npx crossflow weights list says which files (vgg16, lpips-vgg16-heads)"}`);
+    if (flags.json) console.log(JSON.stringify({ ok: true, model: file, sampling: generator.description, temperature: flags.temperature, ...result }, null, 2));
+    else console.log(`${formatEvaluation(file, result, flags.temperature, generator.description)}${lpips ? "" : "\nLPIPS diversity: no weights; npx crossflow weights list says which files (vgg16, lpips-vgg16-heads)"}`);
   } catch (error) {
     if (!signal.aborted) throw error;
     throw new CommandError("Interrupted. Features of real images that were computed are kept.", EXIT.interrupted, { cause: error });
   } finally {
+    generator?.dispose();
     disposeModel(model);
   }
 }
 
 /** The table of an evaluation; what is not independent is marked in its row, and a temperature that is not the usual one is said. */
-export function formatEvaluation(file: string, result: Evaluation, temperature = SAMPLE_TEMPERATURE): string {
+export function formatEvaluation(file: string, result: Evaluation, temperature = SAMPLE_TEMPERATURE, sampling = "one step a sample"): string {
   const note = independenceNote(result.lossNetworks);
   return formatTable([
     ["model", file],
-    ["measured", `one step a sample${temperature === SAMPLE_TEMPERATURE ? "" : ` at temperature ${temperature}`}; ${evaluationCaption(result)}`],
+    ["measured", `${sampling}${temperature === SAMPLE_TEMPERATURE ? "" : ` at temperature ${temperature}`}; ${evaluationCaption(result)}`],
     ...evaluationTable(result).map(({ measure, value, "95 % interval": interval }) => [measure, interval === "-" ? value : `${value}, 95 % interval ${interval}`]),
     ...(note === undefined ? [] : [["losses", note]]),
   ]);

@@ -11,6 +11,7 @@ interface SampleFlags {
   seed: number;
   temperature: number;
   r: number;
+  evaluations?: number;
   out?: string;
   scale: number;
   json?: boolean;
@@ -36,12 +37,13 @@ export async function findModel(model: string | undefined): Promise<string> {
 
 export function sampleCommand(): Command {
   const command = new Command("sample")
-    .description("draw images in one step, x = F(eps, 0, y)")
+    .description("draw images: of CrossFlow in one step, x = F(eps, 0, y), of a baseline by its own method")
     .argument("[model]", "a model file or the name of a run; the shipped avatars by default")
     .option("--class <name>", "one class only; all by default")
     .option("--count <images>", "images of each class", wholeNumber, 8)
     .option("--seed <number>", "seed of the noise", wholeNumber, 0)
     .option("--temperature <deviation>", "standard deviation of the noise; below 1 images vary less and are cleaner", Number, SAMPLE_TEMPERATURE)
+    .option("--evaluations <count>", "evaluations of the network, of a latent flow (default: 32)", wholeNumber)
     .option("--r <time>", "the time that the network is asked for, 0 to 1", Number, 0)
     .option("--scale <factor>", "enlarge each pixel so many times", wholeNumber, 4)
     .option("--out <file>", "picture to write (.png, .jpg or .webp)");
@@ -52,7 +54,7 @@ export function sampleCommand(): Command {
 async function sampleImages(name: string | undefined, flags: SampleFlags): Promise<void> {
   const { startEngine } = await import("../model/engine/index.js");
   const { disposeModel, loadModel } = await import("../model/model.js");
-  const { sample } = await import("../model/sampler.js");
+  const { generatorOf } = await import("./generator.js");
   const { imagesToPixels } = await import("../model/data/image-batch.js");
   const { imageGrid, writePicture } = await import("../model/image-files.js");
   await startEngine();
@@ -61,14 +63,16 @@ async function sampleImages(name: string | undefined, flags: SampleFlags): Promi
   const classes = flags.class === undefined ? model.classNames.map((_, label) => label) : [model.classNames.indexOf(flags.class)];
   if (classes.includes(-1)) throw new CommandError(`This model has no class "${flags.class}": ${nearestNames(flags.class ?? "", model.classNames).join(", ") || model.classNames.join(", ")}`, EXIT.usage);
   const labels = classes.flatMap((label) => new Array<number>(flags.count).fill(label));
+  const generator = await generatorOf(file, model, flags);
   const started = performance.now();
-  const images = sample(model, labels, { seed: flags.seed, temperature: flags.temperature, r: flags.r });
-  const pixels = await imagesToPixels(images);
+  const images = generator.draw(labels, flags.seed);
+  const [pixels, imageSize] = [await imagesToPixels(images), images.shape[1]];
   const milliseconds = (performance.now() - started) / labels.length;
   images.dispose();
+  generator.dispose();
   disposeModel(model);
   const out = flags.out ?? "samples.png";
-  await writePicture(out, imageGrid(pixels, model.network.imageSize, { columns: flags.count, scale: flags.scale }));
+  await writePicture(out, imageGrid(pixels, imageSize, { columns: flags.count, scale: flags.scale }));
   const result = { model: file, picture: out, classes: classes.map((label) => model.classNames[label]), count: flags.count, seed: flags.seed, temperature: flags.temperature, millisecondsPerImage: milliseconds };
   if (flags.json) console.log(JSON.stringify({ ok: true, ...result }, null, 2));
   else console.log(`${out}: one row a class (${result.classes.join(", ")}), ${milliseconds.toFixed(1)} ms an image`);

@@ -50,6 +50,7 @@ export function trainCommand(): Command {
     "train first --steps 1200 --resume",
     "train second --from runs/first/model.safetensors",
     "train flow --steps 3000 --set method=latent-flow",
+    "train balanced --set 'classRepeats={\"thumbs\":2,\"shapes\":3}'",
     "train distilled --from runs/first/model.safetensors --teacher runs/flow/model.safetensors",
     "train guided --from runs/first/model.safetensors --teacher runs/flow/model.safetensors --guide runs/early/model.safetensors --set guidance=2",
     "train matched --from runs/distilled/model.safetensors --teacher runs/flow/model.safetensors --set endTarget=distribution",

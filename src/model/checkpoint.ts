@@ -7,7 +7,7 @@ import { tf } from "./engine/tf";
 import { describeFileError, writeFileAtomic } from "./files";
 import { lossNetworksOf } from "./metrics/independence";
 import { assertSameParameters, disposeModel, loadModel } from "./model";
-import type { NetworkConfig } from "./network";
+import { isOfHead, type NetworkConfig } from "./network";
 import { float32Values, readSafetensors, writeSafetensors, type SafetensorsTensor } from "./safetensors";
 import { STREAM_NAMES, type StreamName, type TrainingState } from "./training-state";
 
@@ -28,6 +28,9 @@ export interface CheckpointRecord {
   /** Networks that losses used in the trainings that this one went on from; not in records of runs older than this entry. */
   earlierLossNetworks?: string[];
 }
+
+/** What of a network decides its head alone. */
+const HEAD_SETTINGS: readonly (keyof NetworkConfig)[] = ["imageSize", "head", "headChannels", "outputChannels"];
 
 const RECORD_FILE = "checkpoint.json";
 const TENSOR_FILE = "tensors.safetensors";
@@ -110,7 +113,8 @@ export async function restoreCheckpoint(folder: string, state: TrainingState): P
 
 /**
  * Starts a training from a trained model: its weights become the weights and the averages. The optimiser's moments and the critic start anew.
- * The model may have been trained on other data with another encoder, as long as all sizes agree: the training then adapts it.
+ * The model may have been trained on other data with another encoder, as long as all sizes agree: the training then adapts it. Where one ends in images and the
+ * other in latents (a latent flow that starts from a CrossFlow network), the head alone starts anew.
  * @param file a model.safetensors that saveModel() wrote
  * @param state made by createTrainingState(), not yet trained
  * @returns the networks that losses of the model's trainings used
@@ -119,10 +123,14 @@ export async function restoreCheckpoint(folder: string, state: TrainingState): P
 export async function startFromModel(file: string, state: TrainingState): Promise<string[]> {
   const model = await loadModel(file);
   try {
-    const differing = differences(model.network, state.network, Object.keys(state.network) as (keyof NetworkConfig)[]);
+    const keys = Object.keys(state.network) as (keyof NetworkConfig)[];
+    const newHead = model.network.outputChannels !== state.network.outputChannels;
+    const differing = differences(model.network, state.network, keys.filter((key) => !(newHead && HEAD_SETTINGS.includes(key))));
     if (differing !== "") throw new Error(`the model ${file} does not fit this training: ${differing}. Choose the preset and data it was trained with, or train without it`);
     for (const group of [state.variables.parameters, state.variables.average]) {
-      for (const [name, variable] of Object.entries(group)) tf.tidy(() => variable.assign(tf.add(model.parameters[name], 0)));
+      for (const [name, variable] of Object.entries(group)) {
+        if (!(newHead && isOfHead(name))) tf.tidy(() => variable.assign(tf.add(model.parameters[name], 0)));
+      }
     }
     return lossNetworksOf(model);
   } finally {

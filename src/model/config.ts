@@ -54,11 +54,13 @@ export interface TrainConfig extends TimeOptions, TimeSamplerOptions, AverageOpt
   imageSize: number;
   /** Training images; 0 for all there are (24,000 avatars). */
   trainCount: number;
+  /** How often an epoch holds each image of a class, by class name; once where none is given. For classes that are hard to learn, or rare. */
+  classRepeats: Record<string, number>;
   /** What is trained: "crossflow", or one of its baselines: "latent-flow", "latent-meanflow", "pixel-meanflow", "gan", "decoder". */
   method: string;
   /** The network's size: tiny, small, B, L or XL. */
   preset: string;
-  /** File of a trained model (model.safetensors) whose weights a training starts from, and its averages; none where empty. */
+  /** File of a trained model (model.safetensors) whose weights a training starts from, and its averages; none where empty. Between networks of images and of latents all but the head is taken over. */
   initialModel: string;
   /** "small" (trained on the data set), or a pretrained one: "sd-vae", "sd-vae-ema" or "va-vae", whose weights are downloaded by hand. */
   encoder: string;
@@ -202,6 +204,7 @@ export const TRAIN_OPTIONS: { [Key in keyof TrainConfig]: Option<TrainConfig[Key
   horizontalFlip: { default: false, unit: "", expected: "true or false", valid: (given) => typeof given === "boolean" },
   imageSize: { default: 32, unit: "pixels", expected: "a power of two from 16", valid: (size) => Number.isInteger(Math.log2(size)) && size >= 16 },
   trainCount: count(0, "images", 0),
+  classRepeats: { default: {}, unit: "times", expected: "whole numbers of at least 1 by class name", valid: (given) => typeof given === "object" && given !== null && Object.values(given).every((times) => Number.isInteger(times) && times >= 1) },
   method: oneOf<string>("crossflow", METHOD_NAMES),
   preset: oneOf<string>("tiny", Object.keys(PRESETS)),
   initialModel: text("", "a file"),
@@ -296,6 +299,7 @@ export function resolveConfig(given: Partial<TrainConfig> = {}): TrainConfig {
   }
   if (faults.length === 0 && config.batchSize % config.accumulation !== 0) faults.push(`accumulation ${config.accumulation} does not divide batchSize ${config.batchSize}`);
   if (faults.length === 0 && config.endTarget !== "derivative" && config.method !== "crossflow") faults.push(`endTarget "${config.endTarget}" is for the method "crossflow", not "${config.method}": set endTarget to "derivative"`);
+  if (faults.length === 0 && config.endTarget !== "derivative" && (config.endShare === 0 || config.diagonalShare === 1)) faults.push(`endTarget "${config.endTarget}" is what samples with r = 0 learn from, and there are none with endShare ${config.endShare} and diagonalShare ${config.diagonalShare}: set endShare above 0 and diagonalShare below 1, or endTarget to "derivative"`);
   const taught = config.endTarget === "distillation" || config.endTarget === "distribution";
   if (faults.length === 0 && config.endTarget === "distillation" && config.teacherModel === "" && config.initialModel === "") faults.push(`endTarget "distillation" learns from a trained network: set teacherModel to its file (train --teacher FILE), or initialModel (train --from FILE)`);
   if (faults.length === 0 && config.endTarget === "distribution" && config.teacherModel === "") faults.push(`endTarget "distribution" learns from a trained latent flow: set teacherModel to its file (train --teacher FILE)`);

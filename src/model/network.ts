@@ -119,6 +119,9 @@ function assertConfig(config: NetworkConfig): void {
   if (!Number.isInteger(Math.log2(imageSize / latentSize))) throw new Error(`imageSize ${imageSize} must be latentSize ${latentSize} times a power of two`);
 }
 
+/** Whether a parameter belongs to the head, which follows the transformer. */
+export const isOfHead = (name: string): boolean => name === "finalNorm.scale" || name.startsWith("head.");
+
 /**
  * Draws starting weights: normal with standard deviation 1/sqrt(inputs), gates and the last layer zero, so that each block starts as the identity.
  * @returns variables by name; the caller disposes of them

@@ -34,18 +34,33 @@ export const SAMPLE_DEFAULTS = { seed: 0, temperature: 1, r: 0, batchSize: 64, c
  */
 export function sample(model: Model, labels: ArrayLike<number>, options: SampleOptions = {}): tf.Tensor4D {
   const settings = { ...SAMPLE_DEFAULTS, ...options };
-  const { latentSize, latentChannels, classes } = model.network;
+  const { latentSize, latentChannels } = model.network;
   const method = trainingMethodOf(model);
   if (OTHER_SAMPLING.includes(method)) throw new Error(`this model was trained by the method "${method}", which is sampled otherwise: use generateImages()`);
-  for (const label of Array.from(labels)) if (!Number.isInteger(label) || label < 0 || label > classes) throw new RangeError(`label ${label} is no class of this model: 0 to ${classes - 1}, or ${classes} for no class`);
-  const { temperature } = settings;
-  if (!(temperature >= 0 && Number.isFinite(temperature))) throw new RangeError(`the temperature is the noise's standard deviation, 0 or more and usually up to 1, not ${temperature}`);
+  assertSampling(model, labels, settings.temperature);
   return tf.tidy(() => {
     const shape: [number, number, number, number] = [labels.length, latentSize, latentSize, latentChannels];
-    const noise = (): tf.Tensor4D => tf.tensor4d(randomStream(settings.seed, "sampling noise").normal(shape.reduce((product, size) => product * size)), shape);
-    const eps = options.eps ?? tf.mul<tf.Tensor4D>(noise(), temperature);
+    const eps = options.eps ?? samplingNoise(settings.seed, settings.temperature, shape);
     return mapBatches(model, eps, labels, settings);
   });
+}
+
+/**
+ * Checks what a sampling is asked for.
+ * @throws RangeError when a label is no class of the model, or the temperature is no number from 0 on
+ */
+export function assertSampling({ network: { classes } }: Pick<Model, "network">, labels: ArrayLike<number>, temperature: number): void {
+  for (const label of Array.from(labels)) if (!Number.isInteger(label) || label < 0 || label > classes) throw new RangeError(`label ${label} is no class of this model: 0 to ${classes - 1}, or ${classes} for no class`);
+  if (!(temperature >= 0 && Number.isFinite(temperature))) throw new RangeError(`the temperature is the noise's standard deviation, 0 or more and usually up to 1, not ${temperature}`);
+}
+
+/**
+ * The noise that samples start from.
+ * @param temperature its standard deviation
+ * @returns [N, h, w, c], of the shape that is given
+ */
+export function samplingNoise(seed: number, temperature: number, shape: [number, number, number, number]): tf.Tensor4D {
+  return tf.tidy(() => tf.mul<tf.Tensor4D>(tf.tensor4d(randomStream(seed, "sampling noise").normal(shape.reduce((product, size) => product * size)), shape), temperature));
 }
 
 export type DecodeOptions = Omit<SampleOptions, "seed" | "eps" | "temperature">;

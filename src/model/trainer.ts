@@ -26,7 +26,7 @@ import { appendMetrics, findRun, interruptedTrainingEnds, noteTraining, openRun,
 import { lossShareAt } from "./schedules";
 import { hasSnapshot, saveSnapshot } from "./snapshots";
 import { addSampleFlow, adversarialName, createTrainingState, disposeTrainingState, type StreamName, type TrainingState } from "./training-state";
-import { batchesAhead, type BatchesAhead, type Rows, type TrainingRows } from "./training-rows";
+import { batchesAhead, repeatedRows, type BatchesAhead, type Rows, type TrainingRows } from "./training-rows";
 import { SAMPLE_OUTPUTS, trainingStep, type CriticInputs, type FrozenParts, type MatchingInputs, type SnapshotInputs, type StepInputs, type TrainingStep } from "./training-step";
 import { sampleTimes } from "./trajectory";
 
@@ -104,8 +104,9 @@ export async function* train(given: Partial<TrainConfig>, options: TrainOptions 
   const resources = methodResources(config.method, loaded ? loaded.resources : trainingResources(options.resources!));
   const { rows } = resources;
   const state = createTrainingState(config, resources.network, adversarial === undefined ? undefined : resources.critic);
-  const order = epochBatches(rows, { batchSize: config.batchSize, stream: randomStream(config.seed, "data order"), horizontalFlip: config.horizontalFlip });
-  const reference = config.velocity === "marginal" ? latentReference(rows.inMemory!.latents, rows.inMemory!.labels) : undefined;
+  const dealt = repeatedRows(rows, config.classRepeats);
+  const order = epochBatches(dealt, { batchSize: config.batchSize, stream: randomStream(config.seed, "data order"), horizontalFlip: config.horizontalFlip });
+  const reference = config.velocity === "marginal" ? latentReference(rows.latents!, rows.labels) : undefined;
   const frozen: FrozenParts = { features: levelsOf(resources.perceptual), criticFeatures: levelsOf(resources.critic), reference };
   const step = trainingStep(config, state, frozen);
   let loadedTeacher: LoadedTeacher | undefined;
@@ -148,7 +149,7 @@ export async function* train(given: Partial<TrainConfig>, options: TrainOptions 
     };
     // A training that was cut off between its checkpoint and its snapshot.
     await snapshotWhenDue();
-    batches = batchesAhead(order, rows);
+    batches = batchesAhead(order, dealt);
     if (config.diagnosticsEvery > 0) observer = { window: createDiagnosticsWindow(config, readDiagnostics(run.diagnosticsFile)), probe: await createProbe(state.network, rows, config.seed) };
     options.onWeights?.(state.step, state.variables.parameters);
     const prepared = new Set<string>();

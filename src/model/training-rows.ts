@@ -20,8 +20,10 @@ export interface TrainingRows {
   classes: readonly string[];
   /** Changes when any image, its order or its class changes. */
   fingerprint: string;
-  /** All latents and labels, where they lie in memory. */
-  inMemory?: { latents: Float32Array; labels: Int32Array };
+  /** Class label of each image [N]. */
+  labels: Int32Array;
+  /** Latents of all images [N, h, w, c], where they lie in memory. */
+  latents?: Float32Array;
   /**
    * @param indices [B], positions in the data set
    * @param flipped [B], 1 for each image that is wanted mirrored left to right, with the latent of the mirrored image
@@ -43,7 +45,8 @@ export function rowsInMemory(dataset: Dataset, latents: Float32Array): TrainingR
     size,
     classes,
     fingerprint,
-    inMemory: { latents, labels },
+    labels,
+    latents,
     async read(indices) {
       const rows: Rows = { images: new Float32Array(indices.length * bytes), latents: new Float32Array(indices.length * latentLength), labels: Int32Array.from(indices, (index) => labels[index]) };
       indices.forEach((index, position) => {
@@ -54,6 +57,24 @@ export function rowsInMemory(dataset: Dataset, latents: Float32Array): TrainingR
     },
     close: async () => undefined,
   };
+}
+
+/** What deals out batches has to know of the rows: how many there are and how they are read. */
+type Readable = Pick<TrainingRows, "name" | "size" | "read">;
+
+/**
+ * Rows of which an epoch holds those of some classes several times, so that more of a training goes to what is hard to learn, or rare.
+ * @param repeats how often, by class name; once where none is given
+ * @throws Error naming the classes that there are not
+ */
+export function repeatedRows(rows: TrainingRows, repeats: Readonly<Record<string, number>>): Readable {
+  const { name, classes, labels } = rows;
+  const unknown = Object.keys(repeats).filter((className) => !classes.includes(className));
+  if (unknown.length > 0) throw new Error(`classRepeats names ${unknown.map((className) => `"${className}"`).join(", ")}, and the classes of ${name} are ${classes.join(", ")}`);
+  const counts = classes.map((className) => repeats[className] ?? 1);
+  if (counts.every((count) => count === 1)) return rows;
+  const positions = Int32Array.from(Array.from(labels, (label, index) => new Array<number>(counts[label]).fill(index)).flat());
+  return { name, size: positions.length, read: (indices, flipped) => rows.read(indices.map((index) => positions[index]), flipped) };
 }
 
 /** Batches of which the next is read while the last is worked on. */

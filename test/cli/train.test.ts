@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { existsSync, mkdirSync, readFileSync, readdirSync, truncateSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
+import sharp from "sharp";
 import { latestCheckpoint } from "../../src/model/checkpoint";
 import { readMetrics, runPaths } from "../../src/model/run";
 import { float32Values, readSafetensors } from "../../src/model/safetensors";
@@ -104,6 +105,17 @@ describe("crossflow train", () => {
     assert.match(failure(["train", "mine", ...SMALL, "--guide", flow]), /guideModel serves endTarget "distillation" and "distribution"/);
     assert.match(failure(["train", "mine", ...SMALL, "--teacher", flow, "--guide", join(project.folder, "none.safetensors")]), /There is no file .*none\.safetensors/);
     assert.ok(!existsSync(join(runs, "mine")));
+  });
+
+  it("of a latent flow, draws pictures of the data's size in as many evaluations as are asked for", async () => {
+    const [source, out] = [runPaths("source", runs).modelFile, join(project.folder, "flow.png")];
+    const { code, stderr } = project.run(["sample", "flow", "--count", "2", "--scale", "1", "--evaluations", "4", "--out", out, "--json"]);
+    assert.equal(code, 0, stderr);
+    const { width, height } = await sharp(out).metadata();
+    assert.ok(width >= 2 * 32 && width < 3 * 32 && height >= 8 * 32 && height < 9 * 32, `${width} x ${height}`);
+    const refusal = (...flags: string[]): string => project.run(["sample", ...flags]).stderr;
+    assert.match(refusal(source, "--evaluations", "4"), /--evaluations serves models of many steps, and .*source.*"crossflow", makes an image in one/);
+    assert.match(refusal("flow", "--r", "0.1"), /--r is the time that CrossFlow's network is asked for, and .* is of the method "latent-flow"/);
   });
 
   it("names a model that it can not start from", () => {

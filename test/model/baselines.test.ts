@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
-import { generateImages, METHOD_NAMES, methodNamed, methodResources } from "../../src/model/baselines";
+import { generateImages, type GenerateOptions, METHOD_NAMES, methodNamed, methodResources } from "../../src/model/baselines";
 import { resolveConfig } from "../../src/model/config";
 import { tf } from "../../src/model/engine/tf";
 import { disposeModel, loadModel } from "../../src/model/model";
@@ -122,6 +122,22 @@ describe("baselines under the trainer", () => {
       disposeModel(model);
       assert.equal(tf.memory().numTensors, before);
     });
+
+  it("a latent flow's samples are the same compiled and step by step, follow the noise's temperature, and know their classes", async () => {
+    const before = tf.memory().numTensors;
+    const model = await loadModel(runPaths("latent-flow", folder).modelFile);
+    const labels = [0, 1, 1, 0, 0, 1, 0, 1];
+    const draw = (options: GenerateOptions): number[] =>
+      tf.tidy(() => generateImages(model, labels, { encoder: { decode: (z) => tf.pad(z, [[0, 0], [0, 0], [0, 0], [0, 1]]) as tf.Tensor4D }, batchSize: 2, steps: 4, ...options }).arraySync().flat(3));
+    const plain = draw({ compile: false });
+    draw({}).forEach((value, index) => assert.ok(Math.abs(value - plain[index]) <= 1e-5, `compiled: ${value} is not ${plain[index]}`));
+    assert.deepEqual(draw({ temperature: 0, seed: 1 }), draw({ temperature: 0, seed: 2 }), "without noise no seed matters");
+    assert.notDeepEqual(draw({ temperature: 0.5 }), draw({}));
+    assert.throws(() => draw({ temperature: -1 }), /standard deviation, 0 or more and usually up to 1, not -1/);
+    assert.throws(() => generateImages(model, [3], { encoder }), /label 3 is no class of this model: 0 to 1, or 2 for no class/);
+    disposeModel(model);
+    assert.equal(tf.memory().numTensors, before);
+  });
 
   it("the pixel trajectory takes the data's images in the latents' place", async () => {
     const { rows, network: shapes } = methodResources("pixel-meanflow", trainingResources(resources));

@@ -143,7 +143,7 @@ describe("training from shards", () => {
     const config = resolveConfig({ ...settings, name: "shards" });
     const { resources: own, dispose } = await loadTrainingResources(config);
     await dispose();
-    assert.deepEqual([own.network.latentSize, own.network.latentChannels, own.network.classes, own.rows.inMemory], [network.latentSize, 2, 2, undefined]);
+    assert.deepEqual([own.network.latentSize, own.network.latentChannels, own.network.classes, own.rows.latents], [network.latentSize, 2, 2, undefined]);
     const fromShards = await run({ name: "shards", steps: 4 });
     assert.deepEqual(fromShards, await run({ name: "memory", steps: 4 }, { resources: { ...resources, network: own.network } }));
     const whole = await run({ name: "whole", horizontalFlip: true });

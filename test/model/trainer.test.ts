@@ -12,7 +12,7 @@ import { disposeModel, loadModel, saveModel } from "../../src/model/model";
 import { readMetrics, runPaths } from "../../src/model/run";
 import { readSafetensors } from "../../src/model/safetensors";
 import { train, type StepEvent, type TrainOptions } from "../../src/model/trainer";
-import { base, network, resources } from "./tiny-training";
+import { base, coarseEncoder, network, resources } from "./tiny-training";
 
 const folder = mkdtempSync(join(tmpdir(), "crossflow-trainer-"));
 after(() => rmSync(folder, { recursive: true, force: true }));
@@ -160,6 +160,20 @@ describe("train", () => {
     assert.deepEqual(lossNetworksOf(model), ["efficientnet-lite2"]);
     disposeModel(model);
     assert.deepEqual((await run({ name: "alone", steps: 1 }))[0].lossNetworks, []);
+  });
+
+  it("starts a latent flow from a CrossFlow network's transformer, with a head of its own", async () => {
+    const { modelFile } = runPaths("source", folder);
+    await run({ name: "flow-from", method: "latent-flow", initialModel: modelFile, learningRate: 0, matrixLearningRate: 0, steps: 1 }, { resources: { ...resources, encoder: coarseEncoder } });
+    const { tensors: model } = await readSafetensors(modelFile);
+    const tensors = await finalTensors("flow-from");
+    assert.deepEqual(tensors["parameters/blocks.0.attention.qkv.weight"], model["blocks.0.attention.qkv.weight"].data);
+    assert.deepEqual(tensors["parameters/classEmbedding"], model.classEmbedding.data);
+    assert.equal(tensors["parameters/head.weight"].length, 16 * 2 * 2 * 2, "a token of latents, not of an image");
+    assert.ok(tensors["parameters/head.weight"].every((value) => value === 0));
+    assert.ok(tensors["average/finalNorm.scale"].every((value) => Math.abs(value - 1) < 1e-6));
+    const wider = { ...resources, network: { ...network, width: 24 } };
+    await assert.rejects(run({ name: "misfit", method: "latent-flow", initialModel: modelFile }, { resources: wider }), /does not fit this training: width \(16 there, 24 here\)\. Choose/);
   });
 
   it("says in one error all that a trained model differs in, and leaves no run", async () => {

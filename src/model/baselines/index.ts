@@ -1,10 +1,9 @@
 import type { Encoder } from "../encoder";
 import { tf } from "../engine/tf";
-import { evaluateModel, trainingMethodOf, type Model } from "../model";
+import { evaluateCompiled, evaluateModel, trainingMethodOf, type Model } from "../model";
 import type { ImageField } from "../objective";
-import { randomStream } from "../random";
 import type { TrainingResources } from "../resources";
-import { decode, SAMPLE_DEFAULTS, sample } from "../sampler";
+import { assertSampling, decode, SAMPLE_DEFAULTS, sample, samplingNoise } from "../sampler";
 import type { TrainingRows } from "../training-rows";
 import { decoder } from "./decoder";
 import { gan } from "./gan";
@@ -39,12 +38,14 @@ export function methodResources(name: string, resources: TrainingResources): Tra
     const batch = await rows.read(indices, flipped);
     return { ...batch, latents: batch.images };
   };
-  return { ...adapted, rows: { ...rows, inMemory: undefined, read } };
+  return { ...adapted, rows: { ...rows, latents: undefined, read } };
 }
 
 export interface GenerateOptions {
   /** Seed of the noise. Default 0. */
   seed?: number;
+  /** Standard deviation of the noise. Default 1. */
+  temperature?: number;
   /** Images evaluated at once. Default 64. */
   batchSize?: number;
   /** Evaluations of the network, for methods of many steps. Default 32. */
@@ -53,26 +54,30 @@ export interface GenerateOptions {
   encoder?: Pick<Encoder, "decode">;
   /** A model to decode with in place of the autoencoder. */
   decoder?: Model;
-  /** Whether CrossFlow's sampling runs as one compiled graph. Default true. */
+  /** Run evaluations as compiled graphs; disposeModel() frees them. Default true. */
   compile?: boolean;
 }
+
+/** Of methods of many steps. */
+export const GENERATE_DEFAULTS = { steps: 32 };
 
 /**
  * Images of a model by the method that it was trained by; CrossFlow's by sample().
  * @param labels one class label an image
  * @returns images [N, H, W, 3], clamped to [-1, 1]
- * @throws Error when a latent method is given neither encoder nor decoder
+ * @throws Error when a latent method is given neither encoder nor decoder; RangeError when a label is no class of the model, or the temperature is no number from 0 on
  */
 export function generateImages(model: Model, labels: ArrayLike<number>, options: GenerateOptions = {}): tf.Tensor4D {
-  const { seed = SAMPLE_DEFAULTS.seed, batchSize = SAMPLE_DEFAULTS.batchSize, steps = 32, encoder, decoder: by, compile } = options;
+  const { seed = SAMPLE_DEFAULTS.seed, temperature = SAMPLE_DEFAULTS.temperature, batchSize = SAMPLE_DEFAULTS.batchSize, steps = GENERATE_DEFAULTS.steps, encoder, decoder: by, compile = true } = options;
   const method = methodOf(model);
-  if (!method.generate) return sample(model, labels, { seed, batchSize, ...(compile === undefined ? {} : { compile }) });
+  if (!method.generate) return sample(model, labels, { seed, temperature, batchSize, compile });
   if (method.space === "latent" && !encoder && !by) throw new Error("this model generates latents: give the encoder whose decoder makes images of them, or a model to decode with");
+  assertSampling(model, labels, temperature);
   const { latentSize, latentChannels } = model.network;
-  const field: ImageField = (zT, r, y) => evaluateModel(model, zT, r, y);
+  const field: ImageField = (zT, r, y) => (compile ? evaluateCompiled : evaluateModel)(model, zT, r, y);
   return tf.tidy(() => {
     const shape: [number, number, number, number] = [labels.length, latentSize, latentSize, latentChannels];
-    const eps = tf.tensor4d(randomStream(seed, "sampling noise").normal(shape.reduce((product, size) => product * size)), shape);
+    const eps = samplingNoise(seed, temperature, shape);
     const images: tf.Tensor4D[] = [];
     for (let start = 0; start < labels.length; start += batchSize) {
       const part = Array.from(labels).slice(start, start + batchSize);

@@ -10,6 +10,7 @@ import { latentToLatent } from "./shapes";
 export const latentFlow: Method = {
   space: "latent",
   network: latentToLatent,
+  manySteps: true,
   derivative: (_, { z }) => tf.zerosLike(z),
   terms(field, batch, dFdt) {
     const { z, eps, t, y } = batch;

@@ -15,6 +15,8 @@ export interface Method {
   derivative?(field: ImageField, batch: Batch, offDiagonal: number): tf.Tensor4D;
   /** The terms of the losses; `residual` is what vanishes on average at the solution. */
   terms?(field: ImageField, batch: Batch, derivative: tf.Tensor4D): ObjectiveTerms;
+  /** Whether an image takes many evaluations of the network; one where it is left out. */
+  manySteps?: boolean;
   /** From noise to the end of the trajectory, in its space. @param steps evaluations of the network, where the method has a choice */
   generate?(field: ImageField, eps: tf.Tensor4D, y: tf.Tensor1D, steps: number): tf.Tensor4D;
 }

@@ -103,7 +103,7 @@ export async function openShardRows(folder: string, options: ShardRowsOptions = 
   if (wrong >= 0) throw new Error(`${folder}: image ${wrong} has label ${labels[wrong]}, expected 0 to ${classes.length - 1}.`);
   const fingerprint = hash.update(labels).update(JSON.stringify(classes)).digest("hex").slice(0, 16);
   const reader = startReader({ shards, imageSize, latentLength, labels });
-  return { name: folder, size: first, classes, fingerprint, imageSize, latentShape, encoder, flips, ...reader };
+  return { name: folder, size: first, classes, labels, fingerprint, imageSize, latentShape, encoder, flips, ...reader };
 }
 
 /** The thread that reads batches, one after another. */

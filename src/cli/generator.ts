@@ -1,0 +1,57 @@
+import type { Encoder } from "../model/encoder";
+import type { tf } from "../model/engine/tf";
+import type { Model } from "../model/model";
+import type { TrainConfig } from "../model/config";
+import type { LongRunOptions } from "../model/progress";
+import { CommandError, EXIT } from "./output";
+
+/** What the command line may say of how images are drawn. */
+export interface DrawingFlags {
+  /** Standard deviation of the noise. */
+  temperature: number;
+  /** The time that CrossFlow's network is asked for. */
+  r?: number;
+  /** Evaluations of the network, for methods of many steps. */
+  evaluations?: number;
+}
+
+/** Draws a model's images by the method that it was trained by. */
+export interface Generator {
+  /** @param labels one class label an image @returns images [N, H, W, 3] in [-1, 1] */
+  draw(labels: ArrayLike<number>, seed: number): tf.Tensor4D;
+  /** How, in words: "one step a sample". */
+  description: string;
+  /** Frees the autoencoder, where there is one. */
+  dispose(): void;
+}
+
+/**
+ * Makes what draws a model's images: F(eps, r, y) of CrossFlow, many steps and the autoencoder of a latent flow.
+ * @param file the model's, for messages
+ * @throws CommandError (wrong usage) for flags that the model's method does not know; Error when its autoencoder is another than that of its data
+ */
+export async function generatorOf(file: string, model: Model, { temperature, r = 0, evaluations }: DrawingFlags, options: LongRunOptions = {}): Promise<Generator> {
+  const { generateImages, GENERATE_DEFAULTS, methodOf } = await import("../model/baselines/index.js");
+  const { trainingMethodOf } = await import("../model/model.js");
+  const { sample } = await import("../model/sampler.js");
+  const method = methodOf(model);
+  if (evaluations !== undefined && !method.manySteps) throw new CommandError(`--evaluations serves models of many steps, and ${file}, of the method "${trainingMethodOf(model)}", makes an image in one: leave it out`, EXIT.usage);
+  const description = `${method.manySteps ? `${evaluations ?? GENERATE_DEFAULTS.steps} evaluations` : "one step"} a sample`;
+  if (!method.generate) return { draw: (labels, seed) => sample(model, labels, { seed, temperature, r }), description, dispose: () => undefined };
+  if (r !== 0) throw new CommandError(`--r is the time that CrossFlow's network is asked for, and ${file} is of the method "${trainingMethodOf(model)}": leave it out`, EXIT.usage);
+  const encoder = method.space === "latent" ? await autoencoderOf(file, model, options) : undefined;
+  return { draw: (labels, seed) => generateImages(model, labels, { seed, temperature, steps: evaluations, encoder }), description, dispose: () => encoder?.dispose() };
+}
+
+/** The autoencoder on whose latents a model was trained. */
+async function autoencoderOf(file: string, model: Model, options: LongRunOptions): Promise<Encoder> {
+  const { resolveConfig } = await import("../model/config.js");
+  const { loadDataset } = await import("../model/data/load.js");
+  const { datasetConfig, encoderFor } = await import("../model/resources.js");
+  const config = resolveConfig(model.provenance.config as Partial<TrainConfig>);
+  const { train } = await loadDataset(datasetConfig(config), options);
+  const encoder = await encoderFor(config, train, options);
+  if (encoder.fingerprint === model.encoderFingerprint) return encoder;
+  encoder.dispose();
+  throw new Error(`${file} was trained on the latents of another encoder than that of its data now, so nothing can make images of its latents: train it anew (npx crossflow train)`);
+}

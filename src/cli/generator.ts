@@ -36,6 +36,7 @@ export async function generatorOf(file: string, model: Model, { temperature, r =
   const { sample } = await import("../model/sampler.js");
   const method = methodOf(model);
   if (evaluations !== undefined && !method.manySteps) throw new CommandError(`--evaluations serves models of many steps, and ${file}, of the method "${trainingMethodOf(model)}", makes an image in one: leave it out`, EXIT.usage);
+  if (evaluations !== undefined && (evaluations < 2 || evaluations % 2 !== 0)) throw new CommandError(`--evaluations must be an even number from 2, not ${evaluations}: Heun's method takes two an interval`, EXIT.usage);
   const description = `${method.manySteps ? `${evaluations ?? GENERATE_DEFAULTS.steps} evaluations` : "one step"} a sample`;
   if (!method.generate) return { draw: (labels, seed) => sample(model, labels, { seed, temperature, r }), description, dispose: () => undefined };
   if (r !== 0) throw new CommandError(`--r is the time that CrossFlow's network is asked for, and ${file} is of the method "${trainingMethodOf(model)}": leave it out`, EXIT.usage);

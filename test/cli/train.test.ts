@@ -115,6 +115,7 @@ describe("crossflow train", () => {
     assert.ok(width >= 2 * 32 && width < 3 * 32 && height >= 8 * 32 && height < 9 * 32, `${width} x ${height}`);
     const refusal = (...flags: string[]): string => project.run(["sample", ...flags]).stderr;
     assert.match(refusal(source, "--evaluations", "4"), /--evaluations serves models of many steps, and .*source.*"crossflow", makes an image in one/);
+    assert.match(refusal("flow", "--evaluations", "5"), /--evaluations must be an even number from 2, not 5/);
     assert.match(refusal("flow", "--r", "0.1"), /--r is the time that CrossFlow's network is asked for, and .* is of the method "latent-flow"/);
   });
 

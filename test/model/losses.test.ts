@@ -3,7 +3,7 @@ import { describe, it } from "node:test";
 import { critic, criticShapes, type CriticConfig } from "../../src/model/critic";
 import { tf } from "../../src/model/engine/tf";
 import { silu } from "../../src/model/layers";
-import type { CriticScore, Terms } from "../../src/model/losses";
+import { evaluateLoss, type CriticScore, type Terms } from "../../src/model/losses";
 import { adversarialLoss, criticLoss, gradientPenalty } from "../../src/model/losses/adversarial";
 import { perceptualLoss, type PerceptualLossOptions } from "../../src/model/losses/perceptual";
 import { pixelLoss, type PixelLossOptions } from "../../src/model/losses/pixel";
@@ -56,6 +56,16 @@ describe("losses, against PyTorch", () => {
       assertValue(actual.value, value, "value");
       assertMatches(actual.grad, gradient, TOLERANCE, "gradient in F");
     });
+
+  it("pixel-absolute gives every pixel the same pull, whatever the error of its image", () => {
+    const at = (F: tf.Tensor): Terms => ({ F, residual: residualOf(F as tf.Tensor4D, x0, dFdt, r, t), r, t }) as unknown as Terms;
+    const { value, grad } = tf.valueAndGrad((F: tf.Tensor) => evaluateLoss("pixel-absolute", at(F)))(images(pixel.F));
+    const [residuals, gradients] = [at(images(pixel.F)).residual.dataSync(), grad.dataSync()];
+    const perImage = residuals.length / pixel.t.length;
+    const errors = Array.from(residuals, (residual, index) => pixel.t[Math.floor(index / perImage)] * residual);
+    assertValue(value, errors.reduce((sum, error) => sum + Math.abs(error), 0) / errors.length, "mean |t R|");
+    gradients.forEach((gradient, index) => assert.ok(Math.abs(gradient * errors.length - Math.sign(errors[index])) < 1e-5, `pixel ${index}`));
+  });
 
   for (const { options, value, gradient } of perceptual.cases)
     it(`perceptual loss of ${options.samples || "all"} samples, Huber's delta ${options.huberDelta}`, () => {

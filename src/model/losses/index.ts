@@ -99,6 +99,7 @@ defineLoss("pixel-paper", pixelLoss({ distance: "L1", weight: "none", through: "
 defineLoss("pixel-paper-l2", pixelLoss({ distance: "L2", weight: "none", through: "residual", adaptivePower: 0 }), { formula: "mean R^2", source: `${PAPER}, without the adaptive weight` });
 defineLoss("pixel-paper-adaptive", pixelLoss({ distance: "L2", weight: "none", through: "residual", adaptivePower: 1 }), { formula: "mean(R^2) / (sg(mean(R^2)) + 0.001)", source: `${PAPER}, ablation; MeanFlow (Geng et al., 2025)` });
 defineLoss("pixel-l1", pixelLoss({ distance: "L1", weight: "t^2/r", through: "residual", adaptivePower: 0 }), { formula: "mean |w R|, w = min(t^2 / r, 10)", source: "ours" });
+defineLoss("pixel-absolute", pixelLoss({ distance: "L1", adaptivePower: 0 }), { formula: "mean |e|, e as in pixel: each pixel pulls alike, flat areas beside an edge too", source: "ours" });
 defineLoss("pixel-huber", pixelLoss({ distance: "Huber" }), { formula: "as pixel, with Huber(e, 0.1) in place of e^2", source: "Huber, 1964" });
 defineLoss("pixel-pseudo-huber", pixelLoss({ distance: "pseudo-Huber" }), { formula: "as pixel, with 0.1^2 (sqrt(1 + (e / 0.1)^2) - 1) in place of e^2", source: "Charbonnier et al., 1997; Song and Dhariwal, 2024" });
 defineLoss("perceptual", perceptualLoss(), { formula: "mean Huber((phi(x_hat) - phi(x0)) / spread), where t (t - r) / r <= correctionLimit", source: `${PAPER}; the gate is ours` });

@@ -98,8 +98,6 @@ export interface TrainConfig extends TimeOptions, TimeSamplerOptions, AverageOpt
   sampleFlowRate: number;
   /** Of endTarget "distribution": share of the samples with r = 0, those with t below 1 first, that learn by distillation, so that samples stay as different as the teacher's. */
   distilledShare: number;
-  /** Of endTarget "distribution": largest time to which samples are noised. At a small one they only gain what is missing in fine detail, and lose what the autoencoder does not know: grain, a weave. */
-  matchingTime: number;
   /** Largest factor t (t - r) / r at which losses on pictures use x_hat. */
   correctionLimit: number;
   /** "muon" (on the matrices of the blocks, AdamW elsewhere) or "adamw". */
@@ -235,7 +233,6 @@ export const TRAIN_OPTIONS: { [Key in keyof TrainConfig]: Option<TrainConfig[Key
   guidance: { default: 2, unit: "", expected: "a number of at least 1", valid: (given) => isNumber(given) && given >= 1 },
   sampleFlowRate: rate(4, "of the network's"),
   distilledShare: share(0.3, "share of the samples with r = 0"),
-  matchingTime: { default: 0.98, unit: "of the trajectory", expected: "a number from 0.02 to 0.98", valid: (time) => isNumber(time) && time >= 0.02 && time <= 0.98 },
   correctionLimit: rate(1),
   optimizer: oneOf<string>("muon", ["muon", "adamw"]),
   learningRate: rate(2e-3, "a step"),

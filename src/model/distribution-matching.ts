@@ -1,14 +1,13 @@
 import type { LatentsOf, Teacher } from "./distillation";
 import { tf } from "./engine/tf";
 import { stopGradient } from "./layers";
-import type { RandomStream } from "./random";
 import { latentAt, perSample, velocity } from "./trajectory";
 
 /** Velocities [B, h, w, c] at latents [B, h, w, c], their times [B] above 0, and classes [B]. */
 type VelocityAt = Teacher["velocityAt"];
 
-/** Samples are noised from this time to the option matchingTime: near 0 both flows agree on all but the finest detail, near 1 on all but the mean. */
-export const LEAST_MATCHING_TIME = 0.02;
+/** Between which times samples are noised: near 0 both flows agree on all but the finest detail, near 1 on all but the mean. */
+export const MATCHING_TIMES = { least: 0.02, most: 0.98 };
 
 /** Noisy versions of each sample in a step: the first tells where it has to move, the others teach the flow of the samples. */
 export const MATCHING_DRAWS = 4;
@@ -19,18 +18,6 @@ export interface Noising {
   time: tf.Tensor1D;
   /** Noise [B, h, w, c]. */
   noise: tf.Tensor4D;
-}
-
-/**
- * Draws MATCHING_DRAWS noisings of each sample of a batch.
- * @param mostTime the option matchingTime: times are uniform from LEAST_MATCHING_TIME to it
- * @param latentShape [B, h, w, c]
- * @returns times [B, draws], and noise [B, h, w, c draws]
- */
-export function drawNoisings(streams: Record<"times" | "noise", RandomStream>, [batch, height, width, channels]: readonly [number, number, number, number], mostTime: number): { times: tf.Tensor2D; noise: tf.Tensor4D } {
-  const times = streams.times.uniform(batch * MATCHING_DRAWS).map((u) => LEAST_MATCHING_TIME + (mostTime - LEAST_MATCHING_TIME) * u);
-  const shape: [number, number, number, number] = [batch, height, width, channels * MATCHING_DRAWS];
-  return { times: tf.tensor2d(times, [batch, MATCHING_DRAWS]), noise: tf.tensor4d(streams.noise.normal(shape.reduce((product, size) => product * size)), shape) };
 }
 
 /**

@@ -6,7 +6,7 @@ import { LATENT_SHARDS, resolveConfig, resolvedTimeShift, type TrainConfig } fro
 import { epochBatches, imagesToPixels } from "./data";
 import { EARLIER_SHARE } from "./consistency";
 import { loadTeacher, type LoadedTeacher } from "./distillation";
-import { drawNoisings } from "./distribution-matching";
+import { MATCHING_DRAWS, MATCHING_TIMES } from "./distribution-matching";
 import { createDiagnosticsWindow, createProbe, type Diagnostics, type DiagnosticsWindow, type Probe } from "./diagnostics";
 import { copyOfValues, updateToWeight } from "./diagnostics/update-ratio";
 import { tf } from "./engine/tf";
@@ -318,8 +318,10 @@ function stepInputs(config: TrainConfig, state: Pick<TrainingState, "step" | "cr
     Object.assign(tensors, snapshotInputs);
   }
   if (config.endTarget === "distribution") {
-    const { times, noise } = drawNoisings(streams, latentShape, config.matchingTime);
-    const matchingInputs: MatchingInputs = { matchingTimes: times, matchingNoise: noise };
+    const matchingInputs: MatchingInputs = {
+      matchingTimes: tf.tensor2d(streams.times.uniform(batchSize * MATCHING_DRAWS).map((u) => MATCHING_TIMES.least + (MATCHING_TIMES.most - MATCHING_TIMES.least) * u), [batchSize, MATCHING_DRAWS]),
+      matchingNoise: tf.tensor4d(streams.noise.normal(latents.length * MATCHING_DRAWS), [batchSize, latentSize, latentSize, latentChannels * MATCHING_DRAWS]),
+    };
     Object.assign(tensors, matchingInputs);
   }
   if (criticLearns) {

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { resolveConfig, type TrainConfig } from "../../src/model/config";
 import type { Teacher } from "../../src/model/distillation";
-import { distributionTarget, drawNoisings, LEAST_MATCHING_TIME, MATCHING_DRAWS, matchedLatents, sampleFlowLoss } from "../../src/model/distribution-matching";
+import { distributionTarget, matchedLatents, sampleFlowLoss } from "../../src/model/distribution-matching";
 import { startEngine } from "../../src/model/engine";
 import { tf } from "../../src/model/engine/tf";
 import { randomStream } from "../../src/model/random";
@@ -95,28 +95,6 @@ describe("the flow of the samples", () => {
     assert.ok(apart(grads[scale.name], tf.scalar(0)) > 1e-3);
     assert.ok(!grads[z.name] || apart(grads[z.name], tf.zerosLike(z)) === 0);
     tf.dispose([z, scale, grads]);
-  });
-});
-
-describe("the noisings of a batch", () => {
-  it("have times spread evenly up to the largest, and standard normal noise", () => {
-    const draw = (mostTime: number): { times: number[]; noise: number[] } => {
-      const { times, noise } = drawNoisings({ times: randomStream(1, "times"), noise: randomStream(1, "noise") }, [500, 2, 2, 1], mostTime);
-      assert.deepEqual([times.shape, noise.shape], [[500, MATCHING_DRAWS], [500, 2, 2, MATCHING_DRAWS]]);
-      const values = { times: Array.from(times.dataSync()), noise: Array.from(noise.dataSync()) };
-      tf.dispose([times, noise]);
-      return values;
-    };
-    const mean = (values: number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
-    for (const mostTime of [0.98, 0.15]) {
-      const { times, noise } = draw(mostTime);
-      assert.ok(Math.min(...times) >= LEAST_MATCHING_TIME - 1e-7 && Math.max(...times) <= mostTime + 1e-7);
-      const width = mostTime - LEAST_MATCHING_TIME;
-      assert.ok(Math.abs(mean(times) - (LEAST_MATCHING_TIME + width / 2)) < (4 * width) / Math.sqrt(12 * times.length), `mean time ${mean(times)}`);
-      assert.ok(Math.abs(mean(noise)) < 4 / Math.sqrt(noise.length));
-      assert.ok(Math.abs(mean(noise.map((value) => value ** 2)) - 1) < 4 * Math.sqrt(2 / noise.length));
-    }
-    assert.throws(() => resolveConfig({ matchingTime: 1 }), /matchingTime must be a number from 0\.02 to 0\.98 \(of the trajectory\), not 1/);
   });
 });
 

@@ -86,7 +86,7 @@ export interface TrainConfig extends TimeOptions, TimeSamplerOptions, AverageOpt
   timeShift: number;
   /** Along what F is differentiated: "conditional", eps - z (the paper's), or "marginal", its mean over the training latents of the class given z_t (ours). */
   velocity: string;
-  /** What F(z_t, 0, y) learns from: "derivative", dF/dt as everywhere (the paper's), "consistency", F at an earlier point of the trajectory, "distillation", a trained network after many steps of its flow (both ours), or "distribution", F's own image as it has to change for the samples' distribution to match a trained flow's. */
+  /** What F(z_t, 0, y) learns from: "derivative", dF/dt as everywhere (the paper's), "consistency", F at an earlier point of the trajectory, "distillation", a trained network after many steps of its flow (both ours), or "distribution", F's own image as it has to change for the samples' distribution to match a trained flow's, or "reconstruction", a trained network's one-step image once through the autoencoder, which cleans flat areas. */
   endTarget: string;
   /** File of the model that distillation and the matching of distributions learn from: of the method "latent-flow", whose latents the autoencoder decodes, or, for distillation, "crossflow". Empty: the initial model. */
   teacherModel: string;
@@ -227,7 +227,7 @@ export const TRAIN_OPTIONS: { [Key in keyof TrainConfig]: Option<TrainConfig[Key
   noiseShare: share(0.4, "share of the samples with r = 0"),
   timeShift: rate(1),
   velocity: oneOf<string>("marginal", ["conditional", "marginal"]),
-  endTarget: oneOf<string>("derivative", ["derivative", "consistency", "distillation", "distribution"]),
+  endTarget: oneOf<string>("derivative", ["derivative", "consistency", "distillation", "distribution", "reconstruction"]),
   teacherModel: text("", "a file"),
   guideModel: text("", "a file"),
   guidance: { default: 2, unit: "", expected: "a number of at least 1", valid: (given) => isNumber(given) && given >= 1 },
@@ -300,16 +300,22 @@ export function resolveConfig(given: Partial<TrainConfig> = {}): TrainConfig {
   if (faults.length === 0 && config.batchSize % config.accumulation !== 0) faults.push(`accumulation ${config.accumulation} does not divide batchSize ${config.batchSize}`);
   if (faults.length === 0 && config.endTarget !== "derivative" && config.method !== "crossflow") faults.push(`endTarget "${config.endTarget}" is for the method "crossflow", not "${config.method}": set endTarget to "derivative"`);
   if (faults.length === 0 && config.endTarget !== "derivative" && (config.endShare === 0 || config.diagonalShare === 1)) faults.push(`endTarget "${config.endTarget}" is what samples with r = 0 learn from, and there are none with endShare ${config.endShare} and diagonalShare ${config.diagonalShare}: set endShare above 0 and diagonalShare below 1, or endTarget to "derivative"`);
-  const taught = config.endTarget === "distillation" || config.endTarget === "distribution";
-  if (faults.length === 0 && config.endTarget === "distillation" && config.teacherModel === "" && config.initialModel === "") faults.push(`endTarget "distillation" learns from a trained network: set teacherModel to its file (train --teacher FILE), or initialModel (train --from FILE)`);
+  if (faults.length === 0 && (config.endTarget === "distillation" || config.endTarget === "reconstruction") && config.teacherModel === "" && config.initialModel === "") faults.push(`endTarget "${config.endTarget}" learns from a trained network: set teacherModel to its file (train --teacher FILE), or initialModel (train --from FILE)`);
   if (faults.length === 0 && config.endTarget === "distribution" && config.teacherModel === "") faults.push(`endTarget "distribution" learns from a trained latent flow: set teacherModel to its file (train --teacher FILE)`);
   for (const key of ["teacherModel", "guideModel"] as const) {
-    if (faults.length === 0 && !taught && config[key] !== "") faults.push(`${key} serves endTarget "distillation" and "distribution", and endTarget is "${config.endTarget}": set it to one of them, or leave out ${key}`);
+    const serves = key === "teacherModel" ? TAUGHT : TAUGHT.filter((target) => target !== "reconstruction");
+    if (faults.length === 0 && config[key] !== "" && !serves.includes(config.endTarget)) faults.push(`${key} serves endTarget ${new Intl.ListFormat("en").format(serves.map((target) => `"${target}"`))}, and endTarget is "${config.endTarget}": set it to one of them, or leave out ${key}`);
   }
   if (faults.length === 0 && config.endTarget === "consistency" && config.velocity !== "marginal") faults.push(`endTarget "consistency" follows the marginal velocity: set velocity to "marginal", not "${config.velocity}"`);
   if (faults.length > 0) throw new Error(`the configuration can not be used: ${faults.join("; ")}`);
   return config;
 }
+
+/** Values of endTarget with which F learns from a trained network. */
+const TAUGHT: readonly string[] = ["distillation", "distribution", "reconstruction"];
+
+/** Whether a training has a teacher. */
+export const isTaught = ({ endTarget }: Pick<TrainConfig, "endTarget">): boolean => TAUGHT.includes(endTarget);
 
 /** The shift of the times that a configuration means for a latent of the given size. */
 export function resolvedTimeShift(config: TrainConfig, latentSize: number): number {

@@ -77,6 +77,19 @@ export function distillationTarget(teacher: Teacher, zT: tf.Tensor4D, t: tf.Tens
 }
 
 /**
+ * What F(z_t, 0, y) has to be to lose what the autoencoder does not know (ours): the one-step image of a frozen copy, once through encoder and decoder. What the image shows stays,
+ * grain and a weave on flat areas go. The copy must stay as it is: learned from the network's own images, each step's small bias of the autoencoder would add up.
+ * @param teacher a CrossFlow network as a teacher, whose imageOf is F(z, 0, y)
+ * @param throughAutoencoder images [B, H, W, 3] in [-1, 1] -> their reconstructions
+ * @param zT latents [B, h, w, c]
+ * @param y class labels, int32 [B]
+ * @returns images [B, H, W, 3]
+ */
+export function reconstructionTarget({ imageOf }: Pick<Teacher, "imageOf">, throughAutoencoder: (images: tf.Tensor4D) => tf.Tensor4D, zT: tf.Tensor4D, y: tf.Tensor1D): tf.Tensor4D {
+  return tf.tidy(() => throughAutoencoder(tf.clipByValue(imageOf(zT, y), -1, 1)));
+}
+
+/**
  * A velocity led away from a worse one (autoguidance: Karras et al., 2024, "Guiding a Diffusion Model with a Bad Version of Itself"): v_guide + w (v - v_guide). What a flow
  * has not learned well the guide has learned less well, so that their difference points to what a longer training would have brought.
  * @param velocityAt the flow's velocity

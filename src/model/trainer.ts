@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { augmentationsOf, drawAugmentation } from "./augmentation";
 import { generateImages, methodResources } from "./baselines";
 import { restoreCheckpoint, saveCheckpoint, startFromModel } from "./checkpoint";
-import { LATENT_SHARDS, resolveConfig, resolvedTimeShift, type TrainConfig } from "./config";
+import { isTaught, LATENT_SHARDS, resolveConfig, resolvedTimeShift, type TrainConfig } from "./config";
 import { epochBatches, imagesToPixels } from "./data";
 import { EARLIER_SHARE } from "./consistency";
 import { loadTeacher, type LoadedTeacher } from "./distillation";
@@ -123,7 +123,7 @@ export async function* train(given: Partial<TrainConfig>, options: TrainOptions 
   };
   const trainingEnded = noteTraining(run, signal);
   try {
-    if (config.endTarget === "distillation" || config.endTarget === "distribution") {
+    if (isTaught(config)) {
       loadedTeacher = await loadTeacher(config, resources);
       frozen.teacher = loadedTeacher.teacher;
     }
@@ -131,6 +131,10 @@ export async function* train(given: Partial<TrainConfig>, options: TrainOptions 
       if (!loadedTeacher!.flow) throw new Error(`endTarget "distribution" needs a teacher of the method "latent-flow", and ${config.teacherModel} is another: train one (train --set method=latent-flow), or set endTarget to "distillation"`);
       addSampleFlow(config, state, loadedTeacher!.flow);
       frozen.latentsOf = (images) => resources.encoder!.encode(images);
+    }
+    if (config.endTarget === "reconstruction") {
+      if (loadedTeacher!.flow) throw new Error(`endTarget "reconstruction" learns from the one-step images of a CrossFlow network, and ${config.teacherModel || config.initialModel} is a latent flow: choose another, or set endTarget to "distillation"`);
+      frozen.throughAutoencoder = (images) => tf.tidy(() => resources.encoder!.decode(resources.encoder!.encode(images)));
     }
     if (checkpoint) {
       const record = await restoreCheckpoint(checkpoint, state);

@@ -1,7 +1,7 @@
 import { methodNamed } from "./baselines";
 import type { TrainConfig } from "./config";
 import { consistencyTarget } from "./consistency";
-import { distillationTarget, type LatentsOf, type Teacher } from "./distillation";
+import { distillationTarget, reconstructionTarget, type LatentsOf, type Teacher } from "./distillation";
 import { distributionTarget, MATCHING_DRAWS, sampleFlowLoss, type Noising } from "./distribution-matching";
 import { augment, augmentationsOf, type AugmentationDraws } from "./augmentation";
 import { critic, type Scores } from "./critic";
@@ -63,10 +63,12 @@ export interface FrozenParts {
   criticFeatures?: FeatureLevels;
   /** The training data's latents, where the configuration's velocity is the marginal one. */
   reference?: LatentReference;
-  /** Whom F(z_t, 0, y) learns from, where the configuration's endTarget is "distillation" or "distribution". */
+  /** Whom F(z_t, 0, y) learns from, where the configuration's endTarget is "distillation", "distribution" or "reconstruction". */
   teacher?: Teacher;
   /** Latents of samples, where their distribution is matched. */
   latentsOf?: LatentsOf;
+  /** Images as the autoencoder makes them again, where F learns those. */
+  throughAutoencoder?: (images: tf.Tensor4D) => tf.Tensor4D;
 }
 
 /** Outputs with a number for each sample: norm of the gradient that reaches F (1: the default pixel loss's pull), root mean squares of t R and of dF/dt. */
@@ -154,6 +156,7 @@ function partGradients(config: TrainConfig, state: TrainingState, part: BatchPar
     derivative: () => undefined,
     consistency: () => consistencyTarget(average, atEnd(zT), atEnd(part.t), atEnd(part.earlier), atEnd(part.y), options.reference!),
     distillation: () => distillationTarget(options.teacher!, atEnd(zT), atEnd(part.t), atEnd(part.y)),
+    reconstruction: () => reconstructionTarget(options.teacher!, options.throughAutoencoder!, atEnd(zT), atEnd(part.y)),
     distribution: () => {
       const matched = options.atEnd - Math.round(options.atEnd * config.distilledShare);
       const distilled = <T extends tf.Tensor>(tensor: T): T => tf.slice(tensor, matched, options.atEnd - matched);

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { resolveConfig, type TrainConfig } from "../../src/model/config";
-import { distillationTarget, guidedVelocity, latentFlowTeacher, latentsAlongFlow, loadTeacher, ownFlowTeacher, type Teacher } from "../../src/model/distillation";
+import { distillationTarget, guidedVelocity, latentFlowTeacher, latentsAlongFlow, loadTeacher, ownFlowTeacher, reconstructionTarget, type Teacher } from "../../src/model/distillation";
 import { startEngine } from "../../src/model/engine";
 import { tf } from "../../src/model/engine/tf";
 import type { ImageField } from "../../src/model/objective";
@@ -96,6 +96,22 @@ describe("a guided flow", () => {
   });
 });
 
+describe("a reconstruction", () => {
+  it("is the teacher's one-step image, clamped, once through the autoencoder", () => {
+    const images = tf.tensor4d(randomStream(4, "images").normal(2 * 16 * 16 * 3).map((value) => 2 * value), [2, 16, 16, 3]);
+    const z = tf.tensor4d(randomStream(5, "latents").normal(64), [2, 4, 4, 2]);
+    const before = tf.memory().numTensors;
+    const target = reconstructionTarget({ imageOf: (given) => tf.add(images, tf.mul(0, tf.sum(tf.sub(given, z)))) as tf.Tensor4D }, (clamped) => encoder.decode(encoder.encode(clamped)), z, y());
+    assert.equal(tf.memory().numTensors, before + 2); // the classes as well
+    const clamped = images.arraySync().map((image) => image.map((row) => row.map((pixel) => pixel.map((value) => Math.min(1, Math.max(-1, value))))));
+    // The stub's latent is a block's mean, its image that mean in the first two channels.
+    let sum = 0;
+    for (let row = 4; row < 8; row++) for (let column = 8; column < 12; column++) sum += clamped[1][row][column][1];
+    assert.ok(Math.abs(target.arraySync()[1][5][10][1] - sum / 16) < 1e-5);
+    tf.dispose([images, z, target]);
+  });
+});
+
 describe("a training by distillation", () => {
   const options = { runsFolder: folder, resources: { ...resources, encoder } };
   const config = { ...base, steps: 4, diagonalShare: 0.25, endShare: 0.5 };
@@ -134,6 +150,23 @@ describe("a training by distillation", () => {
     assert.equal(tf.memory().numTensors, before);
   });
 
+  it("by reconstructions brings one-step images nearer to what the autoencoder makes of the frozen network's, compiled as step by step", async () => {
+    const initialModel = join(folder, "teacher", "model.safetensors");
+    const before = tf.memory().numTensors;
+    const totals = async (name: string, given: Partial<TrainConfig>): Promise<number[]> => {
+      const values: number[] = [];
+      for await (const { total } of train({ ...config, name, initialModel, endTarget: "reconstruction", ...given }, options)) values.push(total);
+      return values;
+    };
+    const [compiled, eager] = [await totals("reconstructed", {}), await totals("reconstructed-eager", { compile: false })];
+    compiled.forEach((value, step) => assert.ok(Math.abs(value - eager[step]) < 1e-3 * Math.abs(value), `step ${step + 1}: ${value} compiled, ${eager[step]} eager`));
+    const cleaned = await totals("cleaned", { diagonalShare: 0, endShare: 1, noiseShare: 1, steps: 30, losses: { "pixel-absolute": 1 } });
+    const ends = [cleaned.slice(0, 5), cleaned.slice(-5)].map((values) => values.reduce((sum, value) => sum + value) / 5);
+    assert.ok(ends[1] < 0.8 * ends[0], `distance ${ends[0]} at first, ${ends[1]} at last`);
+    await assert.rejects(totals("of-a-flow", { teacherModel: join(folder, "flow", "model.safetensors") }), /endTarget "reconstruction" learns from the one-step images of a CrossFlow network, and .*flow.model\.safetensors is a latent flow/);
+    assert.equal(tf.memory().numTensors, before);
+  });
+
   it("follows the flow that a worse model guides, compiled as step by step, and frees both", async () => {
     for await (const event of train({ ...base, name: "early-flow", method: "latent-flow", losses: { "pixel-paper-l2": 1 }, steps: 1 }, options)) assert.ok(Number.isFinite(event.total));
     const [teacherModel, guideModel] = ["flow", "early-flow"].map((name) => join(folder, name, "model.safetensors"));
@@ -165,7 +198,9 @@ describe("a training by distillation", () => {
 
   it("says what it needs", () => {
     assert.throws(() => resolveConfig({ endTarget: "distillation" }), /learns from a trained network: set teacherModel to its file \(train --teacher FILE\), or initialModel/);
-    assert.throws(() => resolveConfig({ teacherModel: "model.safetensors" }), /teacherModel serves endTarget "distillation" and "distribution", and endTarget is "derivative"/);
+    assert.throws(() => resolveConfig({ teacherModel: "model.safetensors" }), /teacherModel serves endTarget "distillation", "distribution", and "reconstruction", and endTarget is "derivative"/);
+    assert.throws(() => resolveConfig({ endTarget: "reconstruction" }), /endTarget "reconstruction" learns from a trained network: set teacherModel/);
+    assert.throws(() => resolveConfig({ endTarget: "reconstruction", initialModel: "model.safetensors", guideModel: "early.safetensors" }), /guideModel serves endTarget "distillation" and "distribution", and endTarget is "reconstruction"/);
     assert.throws(() => resolveConfig({ guideModel: "early.safetensors" }), /guideModel serves endTarget "distillation" and "distribution", and endTarget is "derivative"/);
     assert.throws(() => resolveConfig({ endTarget: "distillation", initialModel: "model.safetensors", guidance: 0.5 }), /guidance must be a number of at least 1, not 0\.5/);
     assert.throws(() => resolveConfig({ endTarget: "distillation", method: "gan" }), /endTarget "distillation" is for the method "crossflow", not "gan"/);

@@ -73,7 +73,7 @@ async function sampleImages(name: string | undefined, flags: SampleFlags): Promi
   disposeModel(model);
   const out = flags.out ?? "samples.png";
   await writePicture(out, imageGrid(pixels, imageSize, { columns: flags.count, scale: flags.scale }));
-  const result = { model: file, picture: out, classes: classes.map((label) => model.classNames[label]), count: flags.count, seed: flags.seed, temperature: flags.temperature, millisecondsPerImage: milliseconds };
+  const result = { model: file, sampling: generator.description, picture: out, classes: classes.map((label) => model.classNames[label]), count: flags.count, seed: flags.seed, temperature: flags.temperature, millisecondsPerImage: milliseconds };
   if (flags.json) console.log(JSON.stringify({ ok: true, ...result }, null, 2));
   else console.log(`${out}: one row a class (${result.classes.join(", ")}), ${milliseconds.toFixed(1)} ms an image`);
 }

@@ -54,6 +54,7 @@ export function trainCommand(): Command {
     "train distilled --from runs/first/model.safetensors --teacher runs/flow/model.safetensors",
     "train guided --from runs/first/model.safetensors --teacher runs/flow/model.safetensors --guide runs/early/model.safetensors --set guidance=2",
     "train matched --from runs/distilled/model.safetensors --teacher runs/flow/model.safetensors --set endTarget=distribution",
+    "train clean --from runs/matched/model.safetensors --set endTarget=reconstruction --loss pixel-absolute=1 --steps 300",
     "train mine --config mine.json --json",
   ]);
 }

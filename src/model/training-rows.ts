@@ -73,8 +73,11 @@ export function repeatedRows(rows: TrainingRows, repeats: Readonly<Record<string
   if (unknown.length > 0) throw new Error(`classRepeats names ${unknown.map((className) => `"${className}"`).join(", ")}, and the classes of ${name} are ${classes.join(", ")}`);
   const counts = classes.map((className) => repeats[className] ?? 1);
   if (counts.every((count) => count === 1)) return rows;
-  const positions = Int32Array.from(Array.from(labels, (label, index) => new Array<number>(counts[label]).fill(index)).flat());
-  return { name, size: positions.length, read: (indices, flipped) => rows.read(indices.map((index) => positions[index]), flipped) };
+  const size = labels.reduce((sum, label) => sum + counts[label], 0);
+  const positions = new Int32Array(size);
+  let filled = 0;
+  labels.forEach((label, index) => positions.fill(index, filled, (filled += counts[label])));
+  return { name, size, read: (indices, flipped) => rows.read(indices.map((index) => positions[index]), flipped) };
 }
 
 /** Batches of which the next is read while the last is worked on. */

@@ -55,9 +55,9 @@ async function evaluate(name: string | undefined, flags: EvaluateFlags): Promise
   const model = await loadModel(file);
   let generator: Generator | undefined;
   try {
-    generator = await generatorOf(file, model, flags, options);
     const config = resolveConfig(model.provenance.config as Partial<TrainConfig>);
     const splits = await loadDataset(datasetConfig(config), options);
+    generator = await generatorOf(file, model, flags, { ...options, train: splits.train });
     const referenceStatistics = flags.reference === undefined ? undefined : await loadStatistics(flags.reference);
     const networks = await loadEvaluationNetworks(splits, { ...options, features: flags.features });
     // Its two files are downloaded by hand: where they are missing, all else is measured.

@@ -1,3 +1,4 @@
+import type { Dataset } from "../model/data";
 import type { Encoder } from "../model/encoder";
 import type { tf } from "../model/engine/tf";
 import type { Model } from "../model/model";
@@ -25,12 +26,17 @@ export interface Generator {
   dispose(): void;
 }
 
+export interface GeneratorOptions extends LongRunOptions {
+  /** Training images of the model's data, where they are loaded already. */
+  train?: Dataset;
+}
+
 /**
  * Makes what draws a model's images: F(eps, r, y) of CrossFlow, many steps and the autoencoder of a latent flow.
  * @param file the model's, for messages
  * @throws CommandError (wrong usage) for flags that the model's method does not know; Error when its autoencoder is another than that of its data
  */
-export async function generatorOf(file: string, model: Model, { temperature, r = 0, evaluations }: DrawingFlags, options: LongRunOptions = {}): Promise<Generator> {
+export async function generatorOf(file: string, model: Model, { temperature, r = 0, evaluations }: DrawingFlags, options: GeneratorOptions = {}): Promise<Generator> {
   const { generateImages, GENERATE_DEFAULTS, methodOf } = await import("../model/baselines/index.js");
   const { trainingMethodOf } = await import("../model/model.js");
   const { sample } = await import("../model/sampler.js");
@@ -45,13 +51,12 @@ export async function generatorOf(file: string, model: Model, { temperature, r =
 }
 
 /** The autoencoder on whose latents a model was trained. */
-async function autoencoderOf(file: string, model: Model, options: LongRunOptions): Promise<Encoder> {
+async function autoencoderOf(file: string, model: Model, { train, ...options }: GeneratorOptions): Promise<Encoder> {
   const { resolveConfig } = await import("../model/config.js");
   const { loadDataset } = await import("../model/data/load.js");
   const { datasetConfig, encoderFor } = await import("../model/resources.js");
   const config = resolveConfig(model.provenance.config as Partial<TrainConfig>);
-  const { train } = await loadDataset(datasetConfig(config), options);
-  const encoder = await encoderFor(config, train, options);
+  const encoder = await encoderFor(config, train ?? (await loadDataset(datasetConfig(config), options)).train, options);
   if (encoder.fingerprint === model.encoderFingerprint) return encoder;
   encoder.dispose();
   throw new Error(`${file} was trained on the latents of another encoder than that of its data now, so nothing can make images of its latents: train it anew (npx crossflow train)`);

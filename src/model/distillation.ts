@@ -78,7 +78,7 @@ export function distillationTarget(teacher: Teacher, zT: tf.Tensor4D, t: tf.Tens
 
 /**
  * What F(z_t, 0, y) has to be to lose what the autoencoder does not know (ours): the one-step image of a frozen copy, once through encoder and decoder. What the image shows stays,
- * grain and a weave on flat areas go. The copy must stay as it is: learned from the network's own images, each step's small bias of the autoencoder would add up.
+ * grain and a weave on flat areas go. The copy stays as it is, so that what the autoencoder changes is changed once.
  * @param teacher a CrossFlow network as a teacher, whose imageOf is F(z, 0, y)
  * @param throughAutoencoder images [B, H, W, 3] in [-1, 1] -> their reconstructions
  * @param zT latents [B, h, w, c]

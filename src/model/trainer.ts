@@ -3,7 +3,7 @@ import { augmentationsOf, drawAugmentation } from "./augmentation";
 import { generateImages, methodResources } from "./baselines";
 import { restoreCheckpoint, saveCheckpoint, startFromModel } from "./checkpoint";
 import { isTaught, LATENT_SHARDS, resolveConfig, resolvedTimeShift, type TrainConfig } from "./config";
-import { epochBatches, imagesToPixels } from "./data";
+import { epochBatches, imagesToPixels, type EpochBatches } from "./data";
 import { EARLIER_SHARE } from "./consistency";
 import { loadTeacher, type LoadedTeacher } from "./distillation";
 import { MATCHING_DRAWS, MATCHING_TIMES } from "./distribution-matching";
@@ -104,12 +104,11 @@ export async function* train(given: Partial<TrainConfig>, options: TrainOptions 
   const resources = methodResources(config.method, loaded ? loaded.resources : trainingResources(options.resources!));
   const { rows } = resources;
   const state = createTrainingState(config, resources.network, adversarial === undefined ? undefined : resources.critic);
-  const dealt = repeatedRows(rows, config.classRepeats);
-  const order = epochBatches(dealt, { batchSize: config.batchSize, stream: randomStream(config.seed, "data order"), horizontalFlip: config.horizontalFlip });
   const reference = config.velocity === "marginal" ? latentReference(rows.latents!, rows.labels) : undefined;
   const frozen: FrozenParts = { features: levelsOf(resources.perceptual), criticFeatures: levelsOf(resources.critic), reference };
   const step = trainingStep(config, state, frozen);
   let loadedTeacher: LoadedTeacher | undefined;
+  let order: EpochBatches;
   let batches: BatchesAhead | undefined;
   let observer: { window: DiagnosticsWindow; probe: Probe } | undefined;
   let savedStep = -1;
@@ -123,6 +122,8 @@ export async function* train(given: Partial<TrainConfig>, options: TrainOptions 
   };
   const trainingEnded = noteTraining(run, signal);
   try {
+    const dealt = repeatedRows(rows, config.classRepeats);
+    order = epochBatches(dealt, { batchSize: config.batchSize, stream: randomStream(config.seed, "data order"), horizontalFlip: config.horizontalFlip });
     if (isTaught(config)) {
       loadedTeacher = await loadTeacher(config, resources);
       frozen.teacher = loadedTeacher.teacher;

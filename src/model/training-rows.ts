@@ -60,14 +60,15 @@ export function rowsInMemory(dataset: Dataset, latents: Float32Array): TrainingR
 }
 
 /** What deals out batches has to know of the rows: how many there are and how they are read. */
-type Readable = Pick<TrainingRows, "name" | "size" | "read">;
+type DealtRows = Pick<TrainingRows, "name" | "size" | "read">;
 
 /**
  * Rows of which an epoch holds those of some classes several times, so that more of a training goes to what is hard to learn, or rare.
  * @param repeats how often, by class name; once where none is given
+ * @returns rows of which each position is one image dealt out once; the given ones where every class is dealt out once
  * @throws Error naming the classes that there are not
  */
-export function repeatedRows(rows: TrainingRows, repeats: Readonly<Record<string, number>>): Readable {
+export function repeatedRows(rows: TrainingRows, repeats: Readonly<Record<string, number>>): DealtRows {
   const { name, classes, labels } = rows;
   const unknown = Object.keys(repeats).filter((className) => !classes.includes(className));
   if (unknown.length > 0) throw new Error(`classRepeats names ${unknown.map((className) => `"${className}"`).join(", ")}, and the classes of ${name} are ${classes.join(", ")}`);

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { after, describe, it } from "node:test";
 import type { TrainConfig } from "../../src/model/config";
 import { createDataset, epochBatches } from "../../src/model/data";
+import { tf } from "../../src/model/engine/tf";
 import { randomStream } from "../../src/model/random";
 import { runPaths } from "../../src/model/run";
 import { train, type TrainOptions } from "../../src/model/trainer";
@@ -69,8 +70,10 @@ describe("a training with classRepeats", () => {
   });
 
   it("refuses an unknown class and a number that is none, and leaves no run", async () => {
+    const before = tf.memory().numTensors;
     await assert.rejects(run({ name: "bad", classRepeats: { third: 2 } }), /classRepeats names "third", and the classes of noise are first, second/);
     await assert.rejects(run({ name: "bad", classRepeats: { second: 0.5 } }), /classRepeats must be whole numbers of at least 1 by class name \(times\), not \{"second":0\.5\}/);
     assert.ok(!existsSync(runPaths("bad", folder).folder));
+    assert.equal(tf.memory().numTensors, before);
   });
 });

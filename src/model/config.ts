@@ -84,7 +84,7 @@ export interface TrainConfig extends TimeOptions, TimeSamplerOptions, AverageOpt
   timeSampler: string;
   /** Shift s of the times; 0 for the paper's sqrt(latent size / 4096). */
   timeShift: number;
-  /** Along what F is differentiated: "conditional", eps - z (the paper's), or "marginal", its mean over the training latents of the class given z_t (ours). */
+  /** Along what F is differentiated: "conditional", eps - z (the paper's), or "marginal", its mean over the training latents of the class given z_t (ours). Of a latent flow: what its network learns. */
   velocity: string;
   /** What F(z_t, 0, y) learns from: "derivative", dF/dt as everywhere (the paper's), "consistency", F at an earlier point of the trajectory, "distillation", a trained network after many steps of its flow (both ours), or "distribution", F's own image as it has to change for the samples' distribution to match a trained flow's, or "reconstruction", a trained network's one-step image once through the autoencoder, which cleans flat areas. */
   endTarget: string;
@@ -306,10 +306,14 @@ export function resolveConfig(given: Partial<TrainConfig> = {}): TrainConfig {
     const serves = key === "teacherModel" ? TAUGHT : TAUGHT.filter((target) => target !== "reconstruction");
     if (faults.length === 0 && config[key] !== "" && !serves.includes(config.endTarget)) faults.push(`${key} serves endTarget ${new Intl.ListFormat("en").format(serves.map((target) => `"${target}"`))}, and endTarget is "${config.endTarget}": set it to one of them, or leave out ${key}`);
   }
+  if (faults.length === 0 && config.velocity === "marginal" && !TAKES_MARGINAL.includes(config.method)) faults.push(`velocity "marginal" serves the methods ${TAKES_MARGINAL.join(" and ")}, not "${config.method}": set velocity to "conditional"`);
   if (faults.length === 0 && config.endTarget === "consistency" && config.velocity !== "marginal") faults.push(`endTarget "consistency" follows the marginal velocity: set velocity to "marginal", not "${config.velocity}"`);
   if (faults.length > 0) throw new Error(`the configuration can not be used: ${faults.join("; ")}`);
   return config;
 }
+
+/** Methods that can learn along the mean of the training latents. */
+const TAKES_MARGINAL: readonly string[] = ["crossflow", "latent-flow"] satisfies MethodName[];
 
 /** Values of endTarget with which F learns from a trained network. */
 const TAUGHT: readonly string[] = ["distillation", "distribution", "reconstruction"];

@@ -57,6 +57,6 @@ export { decode, sample, SAMPLE_DEFAULTS } from "./sampler";
 export * from "./features";
 export * from "./metrics";
 
-export { generateImages, METHOD_NAMES, METHOD_SETTINGS, methodNamed, methodResources, type GenerateOptions, type Method, type MethodName } from "./baselines";
+export { generateImages, generateLatents, METHOD_NAMES, METHOD_SETTINGS, methodNamed, methodResources, type GenerateOptions, type Method, type MethodName } from "./baselines";
 export * from "./comparison";
 export * from "./oracle";

@@ -180,7 +180,7 @@ function partGradients(config: TrainConfig, state: TrainingState, part: BatchPar
   const observe = config.diagnosticsEvery === 0 ? undefined : (F: tf.Tensor4D): tf.Tensor4D => withObservedGradient(F, (gradient) => note(SAMPLE_OUTPUTS.gradient, pulls(gradient)));
   const { grads } = tf.variableGrads(() => {
     const offDiagonal = derivative ? 0 : options.offDiagonal;
-    const objective = method.terms && derivative ? method.terms(field, part, derivative) : objectiveTerms(field, part, { along, offDiagonal, correctionLimit: config.correctionLimit, endTarget, observe });
+    const objective = method.terms && derivative ? method.terms(field, part, derivative, along) : objectiveTerms(field, part, { along, offDiagonal, correctionLimit: config.correctionLimit, endTarget, observe });
     const terms: Terms = {
       ...objective,
       correctionLimit: config.correctionLimit,

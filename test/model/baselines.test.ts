@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
-import { generateImages, type GenerateOptions, METHOD_NAMES, methodNamed, methodResources } from "../../src/model/baselines";
+import { generateImages, generateLatents, type GenerateOptions, METHOD_NAMES, methodNamed, methodResources } from "../../src/model/baselines";
 import { resolveConfig } from "../../src/model/config";
 import { tf } from "../../src/model/engine/tf";
 import { disposeModel, loadModel } from "../../src/model/model";
@@ -61,6 +61,20 @@ describe("baselines at the exact solution of a Gaussian", () => {
     // At t = 0 the velocity is -z: E[eps | z] - z.
     const stepping: ImageField = (zT, t, y) => (t.dataSync()[0] < 1e-6 ? (tf.neg(zT) as tf.Tensor4D) : field(zT, t, y));
     near(method.generate!(stepping, latents(points), tf.zeros([count], "int32"), 400), points.flatMap((point) => oracle.alongTrajectory(point, 1, 0)), 2e-4, "end of the trajectory");
+  });
+
+  it("latent flow: given the marginal velocity it learns that in place of one draw of it, by the same network's output", () => {
+    const zT = points.map(([first, second]) => [0.3 * first, second + 0.1]);
+    const draw: Batch = { ...batchAt(0.6, 0.6), z: latents(zT), eps: latents(points) };
+    const field: ImageField = (at) => tf.mul(2, at);
+    const method = methodNamed("latent-flow");
+    const reached = points.map((noise, row) => noise.map((value, axis) => 0.4 * zT[row][axis] + 0.6 * value)); // z_t
+    const mean = reached.map((point) => marginal(point, 0.6));
+    const { residual, F, v } = method.terms!(field, draw, tf.zerosLike(draw.z), latents(mean));
+    near(F, reached.flat().map((value) => 2 * value), 1e-6, "the network's output");
+    near(v, mean.flat(), 1e-6, "what it learns");
+    near(residual, reached.flatMap((point, row) => point.map((value, axis) => 2 * value - mean[row][axis])), 1e-5, "residual");
+    near(method.terms!(field, draw, tf.zerosLike(draw.z)).v, points.flatMap((noise, row) => noise.map((value, axis) => value - zT[row][axis])), 1e-6, "without it, eps - z");
   });
 
   for (const [r, t] of [[0.2, 0.7], [0.5, 0.9], [0, 0.8]])
@@ -135,6 +149,16 @@ describe("baselines under the trainer", () => {
     assert.notDeepEqual(draw({ temperature: 0.5 }), draw({}));
     assert.throws(() => draw({ temperature: -1 }), /standard deviation, 0 or more and usually up to 1, not -1/);
     assert.throws(() => generateImages(model, [3], { encoder }), /label 3 is no class of this model: 0 to 1, or 2 for no class/);
+    const ends = generateLatents(model, labels, { batchSize: 3, steps: 4 });
+    const { latentSize, latentChannels } = network;
+    assert.deepEqual(ends.shape, [8, latentSize, latentSize, latentChannels]);
+    const whole = generateImages(model, labels, { steps: 4, encoder: { decode: (z) => tf.mul(2, z) } });
+    const decoded = whole.dataSync();
+    ends.dataSync().forEach((value, index) => assert.ok(Math.abs(Math.min(Math.max(2 * value, -1), 1) - decoded[index]) <= 1e-5, "its images are decoded of the same latents, in other batches"));
+    tf.dispose([ends, whole]);
+    const crossFlow = await loadModel(runPaths("crossflow", folder).modelFile);
+    assert.throws(() => generateLatents(crossFlow, labels), /a model of the method "crossflow" makes images of noise in one step.*use sample\(\)/);
+    disposeModel(crossFlow);
     disposeModel(model);
     assert.equal(tf.memory().numTensors, before);
   });
@@ -150,6 +174,8 @@ describe("baselines under the trainer", () => {
   it("what is given goes before the method's settings, and those before the defaults", () => {
     const config = resolveConfig({ method: "latent-meanflow", diagonalShare: 0.25 });
     assert.deepEqual([config.diagonalShare, config.endShare, config.velocity, config.batchSize], [0.25, 0, "conditional", 64]);
+    assert.equal(resolveConfig({ method: "latent-flow", velocity: "marginal" }).velocity, "marginal");
+    assert.throws(() => resolveConfig({ method: "pixel-meanflow", velocity: "marginal" }), /velocity "marginal" serves the methods crossflow and latent-flow, not "pixel-meanflow": set velocity to "conditional"/);
     assert.throws(() => resolveConfig({ method: "latent-flo" }), /method must be one of crossflow, latent-flow/);
   });
 });

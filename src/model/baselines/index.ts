@@ -62,33 +62,45 @@ export interface GenerateOptions {
 export const GENERATE_DEFAULTS = { steps: 32 };
 
 /**
+ * What a model's method arrives at from noise, in the space of its trajectory: of a latent flow or latent MeanFlow the latents that a decoder makes images of.
+ * @param labels one class label each
+ * @returns normalised latents [N, h, w, c] (of a method whose trajectory is one of images these, [N, H, W, 3], not clamped)
+ * @throws Error for a method that makes images of noise straight away; RangeError when a label is no class of the model, or the temperature is no number from 0 on
+ */
+export function generateLatents(model: Model, labels: ArrayLike<number>, options: Omit<GenerateOptions, "encoder" | "decoder"> = {}): tf.Tensor4D {
+  const { seed = SAMPLE_DEFAULTS.seed, temperature = SAMPLE_DEFAULTS.temperature, batchSize = SAMPLE_DEFAULTS.batchSize, steps = GENERATE_DEFAULTS.steps, compile = true } = options;
+  const { generate } = methodOf(model);
+  if (!generate) throw new Error(`a model of the method "${trainingMethodOf(model)}" makes images of noise in one step, by way of no other latents: use sample()`);
+  assertSampling(model, labels, temperature);
+  const { latentSize, latentChannels } = model.network;
+  const field: ImageField = (zT, r, y) => (compile ? evaluateCompiled : evaluateModel)(model, zT, r, y);
+  return tf.tidy(() => {
+    const eps = samplingNoise(seed, temperature, [labels.length, latentSize, latentSize, latentChannels]);
+    return tf.concat(batchesOf(labels, batchSize).map(({ start, part }) => tf.tidy(() => generate(field, tf.slice(eps, start, part.length), tf.tensor1d(part, "int32"), steps))), 0);
+  });
+}
+
+/**
  * Images of a model by the method that it was trained by; CrossFlow's by sample().
  * @param labels one class label an image
  * @returns images [N, H, W, 3], clamped to [-1, 1]
  * @throws Error when a latent method is given neither encoder nor decoder; RangeError when a label is no class of the model, or the temperature is no number from 0 on
  */
 export function generateImages(model: Model, labels: ArrayLike<number>, options: GenerateOptions = {}): tf.Tensor4D {
-  const { seed = SAMPLE_DEFAULTS.seed, temperature = SAMPLE_DEFAULTS.temperature, batchSize = SAMPLE_DEFAULTS.batchSize, steps = GENERATE_DEFAULTS.steps, encoder, decoder: by, compile = true } = options;
+  const { seed = SAMPLE_DEFAULTS.seed, temperature = SAMPLE_DEFAULTS.temperature, batchSize = SAMPLE_DEFAULTS.batchSize, encoder, decoder: by, compile = true } = options;
   const method = methodOf(model);
   if (!method.generate) return sample(model, labels, { seed, temperature, batchSize, compile });
   if (method.space === "latent" && !encoder && !by) throw new Error("this model generates latents: give the encoder whose decoder makes images of them, or a model to decode with");
-  assertSampling(model, labels, temperature);
-  const { latentSize, latentChannels } = model.network;
-  const field: ImageField = (zT, r, y) => (compile ? evaluateCompiled : evaluateModel)(model, zT, r, y);
   return tf.tidy(() => {
-    const shape: [number, number, number, number] = [labels.length, latentSize, latentSize, latentChannels];
-    const eps = samplingNoise(seed, temperature, shape);
-    const images: tf.Tensor4D[] = [];
-    for (let start = 0; start < labels.length; start += batchSize) {
-      const part = Array.from(labels).slice(start, start + batchSize);
-      images.push(
-        tf.tidy(() => {
-          const end = method.generate!(field, tf.slice(eps, start, part.length), tf.tensor1d(part, "int32"), steps);
-          const image = method.space === "pixel" ? end : by ? decode(by, end, part, by.minimumTime, { compile: false }) : encoder!.decode(end);
-          return tf.clipByValue(image, -1, 1) as tf.Tensor4D;
-        }),
-      );
-    }
-    return tf.concat(images, 0);
+    const ends = generateLatents(model, labels, options);
+    if (method.space === "pixel") return tf.clipByValue(ends, -1, 1) as tf.Tensor4D;
+    const imageOf = (z: tf.Tensor4D, y: number[]): tf.Tensor4D => (by ? decode(by, z, y, by.minimumTime, { compile: false }) : encoder!.decode(z));
+    return tf.concat(batchesOf(labels, batchSize).map(({ start, part }) => tf.tidy(() => tf.clipByValue(imageOf(tf.slice(ends, start, part.length), part), -1, 1) as tf.Tensor4D)), 0);
   });
+}
+
+/** Cuts labels into batches, with the place where each begins. */
+function batchesOf(labels: ArrayLike<number>, batchSize: number): { start: number; part: number[] }[] {
+  const all = Array.from(labels);
+  return Array.from({ length: Math.ceil(all.length / batchSize) }, (_, batch) => ({ start: batch * batchSize, part: all.slice(batch * batchSize, (batch + 1) * batchSize) }));
 }

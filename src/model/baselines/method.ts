@@ -13,8 +13,8 @@ export interface Method {
    * `batch.z` are the clean points of the trajectory, latents or images.
    */
   derivative?(field: ImageField, batch: Batch, offDiagonal: number): tf.Tensor4D;
-  /** The terms of the losses; `residual` is what vanishes on average at the solution. */
-  terms?(field: ImageField, batch: Batch, derivative: tf.Tensor4D): ObjectiveTerms;
+  /** The terms of the losses; `residual` is what vanishes on average at the solution. `along` is the marginal velocity at z_t, where the configuration asks for it. */
+  terms?(field: ImageField, batch: Batch, derivative: tf.Tensor4D, along?: tf.Tensor4D): ObjectiveTerms;
   /** Whether an image takes many evaluations of the network; one where it is left out. */
   manySteps?: boolean;
   /** From noise to the end of the trajectory, in its space. @param steps evaluations of the network, where the method has a choice */

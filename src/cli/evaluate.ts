@@ -27,7 +27,7 @@ export function evaluateCommand(): Command {
     .argument("[model]", "a model file or the name of a run; the shipped avatars by default")
     .option("--count <images>", "samples to measure", wholeNumber, 2000)
     .option("--seed <number>", "seed of the noise", wholeNumber, 0)
-    .option("--temperature <deviation>", "standard deviation of the noise; below 1 images vary less and are cleaner", Number, SAMPLE_TEMPERATURE)
+    .option("--temperature <deviation>", "standard deviation of the noise; below 1 images vary less", Number, SAMPLE_TEMPERATURE)
     .option("--evaluations <count>", "evaluations of the network, of a latent flow (default: 32)", wholeNumber);
   command
     .option("--features <network>", "network in whose features distances are measured: efficientnet-lite2 (default), inception-fid, dinov2-b ...")

@@ -42,7 +42,7 @@ export function sampleCommand(): Command {
     .option("--class <name>", "one class only; all by default")
     .option("--count <images>", "images of each class", wholeNumber, 8)
     .option("--seed <number>", "seed of the noise", wholeNumber, 0)
-    .option("--temperature <deviation>", "standard deviation of the noise; below 1 images vary less and are cleaner", Number, SAMPLE_TEMPERATURE)
+    .option("--temperature <deviation>", "standard deviation of the noise; below 1 images vary less", Number, SAMPLE_TEMPERATURE)
     .option("--evaluations <count>", "evaluations of the network, of a latent flow (default: 32)", wholeNumber)
     .option("--r <time>", "the time that the network is asked for, 0 to 1", Number, 0)
     .option("--scale <factor>", "enlarge each pixel so many times", wholeNumber, 4)

@@ -96,6 +96,8 @@ export interface TrainConfig extends TimeOptions, TimeSamplerOptions, AverageOpt
   guidance: number;
   /** Of endTarget "distribution": learning rates of the flow of the samples, in units of the network's. */
   sampleFlowRate: number;
+  /** Of endTarget "distribution": how far a sample moves, in units of what the teacher misses of it when it is noised; 0 for the whole difference between teacher and samples. Goes with the loss "pixel-square", whose pull is as strong as the move is long. */
+  matchingStep: number;
   /** Of endTarget "distribution": share of the samples with r = 0, those with t below 1 first, that learn by distillation, so that samples stay as different as the teacher's. */
   distilledShare: number;
   /** Largest factor t (t - r) / r at which losses on pictures use x_hat. */
@@ -232,6 +234,7 @@ export const TRAIN_OPTIONS: { [Key in keyof TrainConfig]: Option<TrainConfig[Key
   guideModel: text("", "a file"),
   guidance: { default: 2, unit: "", expected: "a number of at least 1", valid: (given) => isNumber(given) && given >= 1 },
   sampleFlowRate: rate(4, "of the network's"),
+  matchingStep: rate(0),
   distilledShare: share(0.3, "share of the samples with r = 0"),
   correctionLimit: rate(1),
   optimizer: oneOf<string>("muon", ["muon", "adamw"]),

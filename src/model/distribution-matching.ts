@@ -12,6 +12,9 @@ export const MATCHING_TIMES = { least: 0.02, most: 0.98 };
 /** Noisy versions of each sample in a step: the first tells where it has to move, the others teach the flow of the samples. */
 export const MATCHING_DRAWS = 4;
 
+/** Added to what the teacher misses of a sample, latents' deviations, so that a sample which it knows all but exactly does not fly off. */
+const LEAST_MISSED = 0.02;
+
 /** Where the samples are noised, and with what. */
 export interface Noising {
   /** Times [B]. */
@@ -24,18 +27,23 @@ export interface Noising {
  * What samples have to become for their distribution to come nearer to a teacher's (distribution matching: Yin et al., 2024, "One-step Diffusion with Distribution Matching
  * Distillation"). A sample is noised; the teacher's flow and the flow of the samples themselves each say which latent they take it for, z_s - s v; their difference leads
  * from where samples are too many to where they are too few. Unlike distillation it does not say which noise makes which image, so one step needs not to average
- * where it can not tell.
+ * where it can not tell. The difference is larger the more of the sample its noise hides; divided by what the teacher misses of the sample (their eq. 8), all times move samples about alike.
  * @param z latents of the samples [B, h, w, c]
  * @param y class labels, int32 [B]
  * @param teacherAt velocity of the data
  * @param samplesAt velocity of the samples
+ * @param matchingStep how far they move, in units of the mean of |z - (z_s - s v_teacher)|; 0 for the whole difference
  * @returns latents [B, h, w, c]
  */
-export function matchedLatents(z: tf.Tensor4D, y: tf.Tensor1D, teacherAt: VelocityAt, samplesAt: VelocityAt, { time, noise }: Noising): tf.Tensor4D {
+export function matchedLatents(z: tf.Tensor4D, y: tf.Tensor1D, teacherAt: VelocityAt, samplesAt: VelocityAt, { time, noise }: Noising, matchingStep = 0): tf.Tensor4D {
   return tf.tidy(() => {
     const noisy = latentAt(z, noise, time);
-    const apart = tf.sub(samplesAt(noisy, time, y), teacherAt(noisy, time, y)); // the difference of z_s - s v is s times this
-    return tf.add(z, tf.mul(perSample(time), apart)) as tf.Tensor4D;
+    const byTeacher = teacherAt(noisy, time, y);
+    const s = perSample(time);
+    const difference = tf.mul(s, tf.sub(samplesAt(noisy, time, y), byTeacher)); // of z_s - s v by the teacher and by the samples
+    if (matchingStep === 0) return tf.add(z, difference) as tf.Tensor4D;
+    const missed = tf.mean(tf.abs(tf.sub(z, tf.sub(noisy, tf.mul(s, byTeacher)))), [1, 2, 3], true); // [B, 1, 1, 1]
+    return tf.add(z, tf.mul(difference, tf.div(matchingStep, tf.add(missed, LEAST_MISSED)))) as tf.Tensor4D;
   });
 }
 
@@ -46,11 +54,12 @@ export function matchedLatents(z: tf.Tensor4D, y: tf.Tensor1D, teacherAt: Veloci
  * @param latentsOf the encoder; it is given the samples clamped to [-1, 1]
  * @param images samples F(z_t, 0, y) [B, H, W, 3]
  * @param y class labels, int32 [B]
+ * @param matchingStep see matchedLatents()
  * @returns the target [B, H, W, 3], and the latents of the samples as they are [B, h, w, c]
  */
-export function distributionTarget(teacher: Pick<Teacher, "velocityAt" | "imageOf">, samplesAt: VelocityAt, latentsOf: LatentsOf, images: tf.Tensor4D, y: tf.Tensor1D, noising: Noising): { target: tf.Tensor4D; latents: tf.Tensor4D } {
+export function distributionTarget(teacher: Pick<Teacher, "velocityAt" | "imageOf">, samplesAt: VelocityAt, latentsOf: LatentsOf, images: tf.Tensor4D, y: tf.Tensor1D, noising: Noising, matchingStep = 0): { target: tf.Tensor4D; latents: tf.Tensor4D } {
   const latents = tf.tidy(() => latentsOf(tf.clipByValue(images, -1, 1)));
-  const target = tf.tidy(() => teacher.imageOf(matchedLatents(latents, y, teacher.velocityAt, samplesAt, noising), y));
+  const target = tf.tidy(() => teacher.imageOf(matchedLatents(latents, y, teacher.velocityAt, samplesAt, noising, matchingStep), y));
   return { target, latents };
 }
 

@@ -8,7 +8,7 @@ export interface SampleOptions {
   seed?: number;
   /** Noise [N, h, w, c], one latent a label. */
   eps?: tf.Tensor4D;
-  /** Standard deviation of the noise; ignored where `eps` is given. Below 1 images vary less and are cleaner (Kingma and Dhariwal, 2018, "Glow": sampling at a reduced temperature). */
+  /** Standard deviation of the noise; ignored where `eps` is given. Below 1 images vary less (Kingma and Dhariwal, 2018, "Glow": sampling at a reduced temperature). */
   temperature?: number;
   /** The time that the network is asked for; 0 is the end of the trajectory. */
   r?: number;

@@ -165,7 +165,7 @@ function partGradients(config: TrainConfig, state: TrainingState, part: BatchPar
         const first = <T extends tf.Tensor>(tensor: T): T => tf.slice(tensor, 0, matched);
         const y = first(part.y);
         const samples = fieldOf(parameters)(first(zT), tf.zeros([matched]), y);
-        const { target, latents } = distributionTarget(options.teacher!, sampleFlow(state), options.latentsOf!, samples, y, { time: first(options.noising!.time), noise: first(options.noising!.noise) });
+        const { target, latents } = distributionTarget(options.teacher!, sampleFlow(state), options.latentsOf!, samples, y, { time: first(options.noising!.time), noise: first(options.noising!.noise) }, config.matchingStep);
         sampled = { z: tf.keep(latents), y: tf.keep(tf.clone(y)) };
         targets.unshift(target);
       }

@@ -47,27 +47,48 @@ describe("matched latents", () => {
     assert.ok(apart(tf.sub(moved, z), tf.tensor4d(wanted, [4, 1, 1, 1])) < 1e-5);
   });
 
-  it("bring samples to the data's mean and deviation, step by step", () => {
-    const [mean, deviation, count] = [0.3, 0.8, 4000];
-    let points = tf.tidy(() => tf.add(1.5, tf.mul(0.2, normal(1, count)))) as tf.Tensor4D;
-    const stream = randomStream(3, "noising");
-    const moments = (): { mean: number; deviation: number } => tf.tidy(() => {
-      const { mean: average, variance } = tf.moments(points);
-      return { mean: average.dataSync()[0], deviation: Math.sqrt(variance.dataSync()[0]) };
+  it("move by matchingStep where the teacher misses as much of them as the flows differ, and by their quotient elsewhere", () => {
+    const [mean, deviation, matchingStep, times] = [0.4, 0.6, 0.5, [0.1, 0.5, 0.9]];
+    const [points, noises] = [[0.2, -0.7, 1.1], [0.3, -1.2, 0.8]];
+    const column = (values: number[]): tf.Tensor4D => tf.tensor4d(values, [3, 1, 1, 1]);
+    const velocityAt = gaussian(mean, deviation);
+    const moved = matchedLatents(column(points), labels(3), velocityAt, gaussian(-0.5, deviation), { time: tf.tensor1d(times), noise: column(noises) }, matchingStep);
+    const wanted = times.map((s, row) => {
+      const variance = (1 - s) ** 2 * deviation ** 2 + s ** 2;
+      const noisy = (1 - s) * points[row] + s * noises[row];
+      const posterior = mean + (((1 - s) * deviation ** 2) / variance) * (noisy - (1 - s) * mean);
+      return points[row] + (matchingStep * ((mean + 0.5) * s ** 2)) / variance / (Math.abs(points[row] - posterior) + 0.02);
     });
-    for (let step = 0; step < 400; step++) {
-      const found = moments();
-      const last = points;
-      points = tf.tidy(() => {
-        const noising = { time: tf.tensor1d(stream.uniform(count).map((u) => 0.02 + 0.96 * u)), noise: tf.tensor4d(stream.normal(count), [count, 1, 1, 1]) };
-        const target = matchedLatents(last, labels(count), gaussian(mean, deviation), gaussian(found.mean, found.deviation), noising);
-        return tf.add(last, tf.mul(0.05, tf.sub(target, last))) as tf.Tensor4D;
-      });
-      last.dispose();
-    }
-    const end = moments();
-    assert.ok(Math.abs(end.mean - mean) < 0.03 && Math.abs(end.deviation - deviation) < 0.05, `mean ${end.mean}, deviation ${end.deviation}`);
+    assert.ok(apart(moved, column(wanted)) < 1e-5);
+    // A teacher that takes every latent for 1, and a flow of the samples that takes it for what it is.
+    const z = tf.zeros([1, 2, 2, 1]) as tf.Tensor4D;
+    const takenFor = (latent: number): Teacher["velocityAt"] => (zS, time) => tf.div(tf.sub(zS, latent), perSample(time)) as tf.Tensor4D;
+    const pulled = matchedLatents(z, labels(1), takenFor(1), takenFor(0), { time: tf.tensor1d([0.4]), noise: tf.ones([1, 2, 2, 1]) }, matchingStep);
+    assert.ok(apart(pulled, tf.fill([1, 2, 2, 1], matchingStep / 1.02)) < 1e-5);
   });
+
+  for (const matchingStep of [0, 0.4])
+    it(`bring samples to the data's mean and deviation, step by step${matchingStep > 0 ? ", with moves of a set length too" : ""}`, () => {
+      const [mean, deviation, count] = [0.3, 0.8, 4000];
+      let points = tf.tidy(() => tf.add(1.5, tf.mul(0.2, normal(1, count)))) as tf.Tensor4D;
+      const stream = randomStream(3, "noising");
+      const moments = (): { mean: number; deviation: number } => tf.tidy(() => {
+        const { mean: average, variance } = tf.moments(points);
+        return { mean: average.dataSync()[0], deviation: Math.sqrt(variance.dataSync()[0]) };
+      });
+      for (let step = 0; step < 400; step++) {
+        const found = moments();
+        const last = points;
+        points = tf.tidy(() => {
+          const noising = { time: tf.tensor1d(stream.uniform(count).map((u) => 0.02 + 0.96 * u)), noise: tf.tensor4d(stream.normal(count), [count, 1, 1, 1]) };
+          const target = matchedLatents(last, labels(count), gaussian(mean, deviation), gaussian(found.mean, found.deviation), noising, matchingStep);
+          return tf.add(last, tf.mul(0.05, tf.sub(target, last))) as tf.Tensor4D;
+        });
+        last.dispose();
+      }
+      const end = moments();
+      assert.ok(Math.abs(end.mean - mean) < 0.03 && Math.abs(end.deviation - deviation) < 0.05, `mean ${end.mean}, deviation ${end.deviation}`);
+    });
 
   it("become images by the teacher, and their samples are clamped before they become latents", () => {
     const teacher = { velocityAt: gaussian(0.5, 1), imageOf: (z: tf.Tensor4D) => tf.mul(z, 3) as tf.Tensor4D };

@@ -57,15 +57,20 @@ describe("losses, against PyTorch", () => {
       assertMatches(actual.grad, gradient, TOLERANCE, "gradient in F");
     });
 
-  it("pixel-absolute gives every pixel the same pull, whatever the error of its image", () => {
-    const at = (F: tf.Tensor): Terms => ({ F, residual: residualOf(F as tf.Tensor4D, x0, dFdt, r, t), r, t }) as unknown as Terms;
-    const { value, grad } = tf.valueAndGrad((F: tf.Tensor) => evaluateLoss("pixel-absolute", at(F)))(images(pixel.F));
-    const [residuals, gradients] = [at(images(pixel.F)).residual.dataSync(), grad.dataSync()];
-    const perImage = residuals.length / pixel.t.length;
-    const errors = Array.from(residuals, (residual, index) => pixel.t[Math.floor(index / perImage)] * residual);
-    assertValue(value, errors.reduce((sum, error) => sum + Math.abs(error), 0) / errors.length, "mean |t R|");
-    gradients.forEach((gradient, index) => assert.ok(Math.abs(gradient * errors.length - Math.sign(errors[index])) < 1e-5, `pixel ${index}`));
-  });
+  const powers = [
+    { name: "pixel-absolute", what: "gives every pixel the same pull, whatever the error of its image", each: Math.abs, slope: Math.sign },
+    { name: "pixel-square", what: "pulls each pixel by its error, whatever the error of its image", each: (error: number) => error ** 2, slope: (error: number) => 2 * error },
+  ];
+  for (const { name, what, each, slope } of powers)
+    it(`${name} ${what}`, () => {
+      const at = (F: tf.Tensor): Terms => ({ F, residual: residualOf(F as tf.Tensor4D, x0, dFdt, r, t), r, t }) as unknown as Terms;
+      const { value, grad } = tf.valueAndGrad((F: tf.Tensor) => evaluateLoss(name, at(F)))(images(pixel.F));
+      const [residuals, gradients] = [at(images(pixel.F)).residual.dataSync(), grad.dataSync()];
+      const perImage = residuals.length / pixel.t.length;
+      const errors = Array.from(residuals, (residual, index) => pixel.t[Math.floor(index / perImage)] * residual);
+      assertValue(value, errors.reduce((sum, error) => sum + each(error), 0) / errors.length, "mean");
+      gradients.forEach((gradient, index) => assert.ok(Math.abs(gradient * errors.length - slope(errors[index])) < 1e-5 * (1 + Math.abs(errors[index])), `pixel ${index}`));
+    });
 
   for (const { options, value, gradient } of perceptual.cases)
     it(`perceptual loss of ${options.samples || "all"} samples, Huber's delta ${options.huberDelta}`, () => {

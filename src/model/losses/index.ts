@@ -95,6 +95,7 @@ export function evaluateLoss(name: string, terms: Terms): tf.Scalar {
 
 const PAPER = "arXiv 2606.19970";
 defineLoss("pixel", pixelLoss(), { formula: "mean(e^2) / (sg(mean(e^2)) + 0.001)^0.5, e = F - sg(F - t R)", source: "ours; adaptive weight of MeanFlow (Geng et al., 2025)" });
+defineLoss("pixel-square", pixelLoss({ adaptivePower: 0 }), { formula: "mean e^2, e as in pixel: what is far off pulls more", source: "ours" });
 defineLoss("pixel-paper", pixelLoss({ distance: "L1", weight: "none", through: "residual", adaptivePower: 0 }), { formula: "mean |R|", source: `${PAPER}, Sec. 3.3` });
 defineLoss("pixel-paper-l2", pixelLoss({ distance: "L2", weight: "none", through: "residual", adaptivePower: 0 }), { formula: "mean R^2", source: `${PAPER}, without the adaptive weight` });
 defineLoss("pixel-paper-adaptive", pixelLoss({ distance: "L2", weight: "none", through: "residual", adaptivePower: 1 }), { formula: "mean(R^2) / (sg(mean(R^2)) + 0.001)", source: `${PAPER}, ablation; MeanFlow (Geng et al., 2025)` });

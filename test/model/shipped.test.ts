@@ -1,0 +1,72 @@
+import assert from "node:assert/strict";
+import { statSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, describe, it } from "node:test";
+import { generateImages, generateLatents } from "../../src/model/baselines";
+import { AVATAR_CLASSES } from "../../src/model/data";
+import { loadEncoder, type Encoder } from "../../src/model/encoder";
+import { startEngine } from "../../src/model/engine";
+import { tf } from "../../src/model/engine/tf";
+import { loadClassifier, type Classifier } from "../../src/model/features/classifier";
+import { projectRoot } from "../../src/model/files";
+import { disposeModel, loadModel, type Model } from "../../src/model/model";
+import { sample } from "../../src/model/sampler";
+
+const checkpoint = (name: string): string => join(projectRoot(), "checkpoints", name);
+const MEGABYTE = 1e6;
+
+describe("the weights that come with the project", () => {
+  let network: Model;
+  let flow: Model;
+  let encoder: Encoder;
+  let judge: Classifier;
+  before(async () => {
+    await startEngine();
+    network = await loadModel(checkpoint("avatars.safetensors"));
+    flow = await loadModel(checkpoint("avatars-flow.safetensors"));
+    encoder = await loadEncoder(checkpoint("avatars-32-encoder.safetensors"));
+    judge = await loadClassifier(checkpoint("avatars-classifier.safetensors"));
+  });
+  after(() => {
+    disposeModel(network);
+    disposeModel(flow);
+    encoder.dispose();
+    judge.dispose();
+  });
+
+  const asked = (count: number): number[] => Array.from({ length: count }, (_, index) => index % network.network.classes);
+  /** Share of images that the judge, which no loss has seen, puts into the class that was asked for. */
+  const accuracy = (images: tf.Tensor4D, labels: number[]): number => {
+    const seen = tf.tidy(() => judge.logits(images).argMax(1)).dataSync();
+    images.dispose();
+    return labels.filter((label, index) => seen[index] === label).length / labels.length;
+  };
+
+  it("are small, and know the same latents and classes", () => {
+    for (const name of ["avatars.safetensors", "avatars-flow.safetensors"]) assert.ok(statSync(checkpoint(name)).size < 8 * MEGABYTE, name);
+    for (const model of [network, flow]) {
+      assert.equal(model.encoderFingerprint, encoder.fingerprint);
+      assert.deepEqual(model.classNames, [...AVATAR_CLASSES]);
+    }
+  });
+
+  it("one evaluation of the network draws the class that was asked for", () => {
+    const labels = asked(512);
+    const share = accuracy(sample(network, labels, { seed: 11 }), labels);
+    assert.ok(share >= 0.97, `${share} of 512 samples`);
+  });
+
+  it("the flow's latents are of the class that was asked for, by the autoencoder's decoder and by the network as a decoder", () => {
+    const labels = asked(128);
+    const shares = [accuracy(generateImages(flow, labels, { seed: 11, encoder }), labels), accuracy(generateImages(flow, labels, { seed: 11, decoder: network }), labels)];
+    for (const share of shares) assert.ok(share >= 0.93, `${shares} of 128 samples`);
+  });
+
+  it("the flow's latents have the data's mean and deviation, as normalised latents do", () => {
+    const latents = generateLatents(flow, asked(128), { seed: 12 });
+    const { mean, variance } = tf.moments(latents);
+    const [centre, deviation] = [mean.dataSync()[0], Math.sqrt(variance.dataSync()[0])];
+    tf.dispose([latents, mean, variance]);
+    assert.ok(Math.abs(centre) < 0.1 && Math.abs(deviation - 1) < 0.15, `mean ${centre}, deviation ${deviation}`);
+  });
+});

@@ -42,12 +42,14 @@ describe("the weights that come with the project", () => {
     return labels.filter((label, index) => seen[index] === label).length / labels.length;
   };
 
-  it("are small, and know the same latents and classes", () => {
-    for (const name of ["avatars.safetensors", "avatars-flow.safetensors"]) assert.ok(statSync(checkpoint(name)).size < 8 * MEGABYTE, name);
-    for (const model of [network, flow]) {
+  it("are small, and know the same latents and classes", async () => {
+    for (const name of ["avatars.safetensors", "avatars-flow.safetensors", "avatars-flow-guide.safetensors"]) assert.ok(statSync(checkpoint(name)).size < 8 * MEGABYTE, name);
+    const guide = await loadModel(checkpoint("avatars-flow-guide.safetensors"));
+    for (const model of [network, flow, guide]) {
       assert.equal(model.encoderFingerprint, encoder.fingerprint);
       assert.deepEqual(model.classNames, [...AVATAR_CLASSES]);
     }
+    disposeModel(guide);
   });
 
   it("one evaluation of the network draws the class that was asked for", () => {

@@ -94,8 +94,8 @@ export function generateImages(model: Model, labels: ArrayLike<number>, options:
   return tf.tidy(() => {
     const ends = generateLatents(model, labels, options);
     if (method.space === "pixel") return tf.clipByValue(ends, -1, 1) as tf.Tensor4D;
-    const imageOf = (z: tf.Tensor4D, y: number[]): tf.Tensor4D => (by ? decode(by, z, y, by.minimumTime, { compile: false }) : encoder!.decode(z));
-    return tf.concat(batchesOf(labels, batchSize).map(({ start, part }) => tf.tidy(() => tf.clipByValue(imageOf(tf.slice(ends, start, part.length), part), -1, 1) as tf.Tensor4D)), 0);
+    if (by) return decode(by, ends, labels, by.minimumTime, { batchSize, compile: false });
+    return tf.concat(batchesOf(labels, batchSize).map(({ start, part }) => tf.tidy(() => tf.clipByValue(encoder!.decode(tf.slice(ends, start, part.length)), -1, 1) as tf.Tensor4D)), 0);
   });
 }
 

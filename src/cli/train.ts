@@ -39,7 +39,7 @@ export function trainCommand(): Command {
     .option("--config <file>", "JSON file with options of the configuration")
     .option("--paper", "the paper's settings where small trainings differ")
     .option("--from <file>", "start from the weights of a trained model, a run's model.safetensors")
-    .option("--teacher <file>", "one step learns what many steps of this trained model's flow arrive at: of the method crossflow or latent-flow; with --set endTarget=distribution its samples become like that flow's")
+    .option("--teacher <file>", "one step learns what many steps of this trained model's flow arrive at: of the method crossflow or latent-flow; with --set endTarget=distribution its samples become like that flow's, with endTarget=refinement that flow ends the images of --from")
     .option("--guide <file>", "a worse model of the teacher's flow, say of fewer steps, from which the teacher is led away by guidance (2 unless set)")
     .option("--resume", "go on from the run's last checkpoint")
     .option("--replace", "move a run of that name aside");
@@ -54,6 +54,7 @@ export function trainCommand(): Command {
     "train distilled --from runs/first/model.safetensors --teacher runs/flow/model.safetensors",
     "train guided --from runs/first/model.safetensors --teacher runs/flow/model.safetensors --guide runs/early/model.safetensors --set guidance=2",
     "train matched --from runs/distilled/model.safetensors --teacher runs/flow/model.safetensors --set endTarget=distribution",
+    "train whole --from runs/matched/model.safetensors --teacher runs/flow/model.safetensors --set endTarget=refinement --loss pixel-absolute=1",
     "train clean --from runs/matched/model.safetensors --set endTarget=reconstruction --loss pixel-absolute=1 --steps 300",
     "train mine --config mine.json --json",
   ]);

@@ -6,7 +6,7 @@ import { differences } from "./differences";
 import { tf } from "./engine/tf";
 import { describeFileError, writeFileAtomic } from "./files";
 import { lossNetworksOf } from "./metrics/independence";
-import { assertSameParameters, disposeModel, loadModel } from "./model";
+import { assertSameParameters, disposeModel, loadModel, trainedStepsOf } from "./model";
 import { isOfHead, type NetworkConfig } from "./network";
 import { float32Values, readSafetensors, writeSafetensors, type SafetensorsTensor } from "./safetensors";
 import { STREAM_NAMES, type StreamName, type TrainingState } from "./training-state";
@@ -27,6 +27,16 @@ export interface CheckpointRecord {
   seconds: number;
   /** Networks that losses used in the trainings that this one went on from; not in records of runs older than this entry. */
   earlierLossNetworks?: string[];
+  /** Steps of the trainings that this one went on from; not in records of runs older than this entry. */
+  earlierSteps?: number;
+}
+
+/** What a training has to know of those that it goes on from. */
+export interface EarlierTrainings {
+  /** Networks that their losses used. */
+  lossNetworks: string[];
+  /** Their steps, together. */
+  steps: number;
 }
 
 /** What of a network decides its head alone. */
@@ -117,10 +127,10 @@ export async function restoreCheckpoint(folder: string, state: TrainingState): P
  * other in latents (a latent flow that starts from a CrossFlow network), the head alone starts anew.
  * @param file a model.safetensors that saveModel() wrote
  * @param state made by createTrainingState(), not yet trained
- * @returns the networks that losses of the model's trainings used
+ * @returns what is known of the trainings that made the model
  * @throws Error when the file is missing, damaged or no model, or listing every size in which the model's network differs from the state's
  */
-export async function startFromModel(file: string, state: TrainingState): Promise<string[]> {
+export async function startFromModel(file: string, state: TrainingState): Promise<EarlierTrainings> {
   const model = await loadModel(file);
   try {
     const keys = Object.keys(state.network) as (keyof NetworkConfig)[];
@@ -132,7 +142,7 @@ export async function startFromModel(file: string, state: TrainingState): Promis
         if (!(newHead && isOfHead(name))) tf.tidy(() => variable.assign(tf.add(model.parameters[name], 0)));
       }
     }
-    return lossNetworksOf(model);
+    return { lossNetworks: lossNetworksOf(model), steps: trainedStepsOf(model) ?? 0 };
   } finally {
     disposeModel(model);
   }

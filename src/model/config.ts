@@ -86,9 +86,9 @@ export interface TrainConfig extends TimeOptions, TimeSamplerOptions, AverageOpt
   timeShift: number;
   /** Along what F is differentiated: "conditional", eps - z (the paper's), or "marginal", its mean over the training latents of the class given z_t (ours). Of a latent flow: what its network learns. */
   velocity: string;
-  /** What F(z_t, 0, y) learns from: "derivative", dF/dt as everywhere (the paper's), "consistency", F at an earlier point of the trajectory, "distillation", a trained network after many steps of its flow (both ours), or "distribution", F's own image as it has to change for the samples' distribution to match a trained flow's, or "reconstruction", a trained network's one-step image once through the autoencoder, which cleans flat areas. */
+  /** What F(z_t, 0, y) learns from: "derivative", dF/dt as everywhere (the paper's), "consistency", F at an earlier point of the trajectory, "distillation", a trained network after many steps of its flow (both ours), or "distribution", F's own image as it has to change for the samples' distribution to match a trained flow's, "reconstruction", a trained network's one-step image once through the autoencoder, which cleans flat areas, or "refinement", the initial model's one-step image as a trained flow ends it. */
   endTarget: string;
-  /** File of the model that distillation and the matching of distributions learn from: of the method "latent-flow", whose latents the autoencoder decodes, or, for distillation, "crossflow". Empty: the initial model. */
+  /** File of the model that distillation, refinement and the matching of distributions learn from: of the method "latent-flow", whose latents the autoencoder decodes, or, for distillation, "crossflow". Empty: the initial model. */
   teacherModel: string;
   /** A worse model of the teacher's flow, trained for a shorter time or with a smaller network, from which the teacher is led away. Empty: none. */
   guideModel: string;
@@ -100,6 +100,10 @@ export interface TrainConfig extends TimeOptions, TimeSamplerOptions, AverageOpt
   matchingStep: number;
   /** Of endTarget "distribution": share of the samples with r = 0, those with t below 1 first, that learn by distillation, so that samples stay as different as the teacher's. */
   distilledShare: number;
+  /** Of endTarget "distribution": share of the samples with r = 0 that learn by refinement of the averaged network's own images, so that what they leave undecided is decided. */
+  refinedShare: number;
+  /** Of refinement: from which share of t on the teacher's flow is followed; one step goes the way to there. */
+  refinementStart: number;
   /** Largest factor t (t - r) / r at which losses on pictures use x_hat. */
   correctionLimit: number;
   /** "muon" (on the matrices of the blocks, AdamW elsewhere) or "adamw". */
@@ -229,13 +233,15 @@ export const TRAIN_OPTIONS: { [Key in keyof TrainConfig]: Option<TrainConfig[Key
   noiseShare: share(0.4, "share of the samples with r = 0"),
   timeShift: rate(1),
   velocity: oneOf<string>("marginal", ["conditional", "marginal"]),
-  endTarget: oneOf<string>("derivative", ["derivative", "consistency", "distillation", "distribution", "reconstruction"]),
+  endTarget: oneOf<string>("derivative", ["derivative", "consistency", "distillation", "distribution", "reconstruction", "refinement"]),
   teacherModel: text("", "a file"),
   guideModel: text("", "a file"),
   guidance: { default: 2, unit: "", expected: "a number of at least 1", valid: (given) => isNumber(given) && given >= 1 },
   sampleFlowRate: rate(4, "of the network's"),
   matchingStep: rate(0),
   distilledShare: share(0.3, "share of the samples with r = 0"),
+  refinedShare: share(0, "share of the samples with r = 0"),
+  refinementStart: share(0.3, "share of t"),
   correctionLimit: rate(1),
   optimizer: oneOf<string>("muon", ["muon", "adamw"]),
   learningRate: rate(2e-3, "a step"),
@@ -305,6 +311,8 @@ export function resolveConfig(given: Partial<TrainConfig> = {}): TrainConfig {
   if (faults.length === 0 && config.endTarget !== "derivative" && (config.endShare === 0 || config.diagonalShare === 1)) faults.push(`endTarget "${config.endTarget}" is what samples with r = 0 learn from, and there are none with endShare ${config.endShare} and diagonalShare ${config.diagonalShare}: set endShare above 0 and diagonalShare below 1, or endTarget to "derivative"`);
   if (faults.length === 0 && (config.endTarget === "distillation" || config.endTarget === "reconstruction") && config.teacherModel === "" && config.initialModel === "") faults.push(`endTarget "${config.endTarget}" learns from a trained network: set teacherModel to its file (train --teacher FILE), or initialModel (train --from FILE)`);
   if (faults.length === 0 && config.endTarget === "distribution" && config.teacherModel === "") faults.push(`endTarget "distribution" learns from a trained latent flow: set teacherModel to its file (train --teacher FILE)`);
+  if (faults.length === 0 && config.endTarget === "refinement" && (config.teacherModel === "" || config.initialModel === "")) faults.push(`endTarget "refinement" learns from a network's one-step images as a trained latent flow ends them: set initialModel to the network's file (train --from FILE) and teacherModel to the flow's (train --teacher FILE)`);
+  if (faults.length === 0 && config.endTarget === "distribution" && config.distilledShare + config.refinedShare > 1) faults.push(`distilledShare and refinedShare are parts of the same samples, and ${config.distilledShare} and ${config.refinedShare} are more than all: lower one of them`);
   for (const key of ["teacherModel", "guideModel"] as const) {
     const serves = key === "teacherModel" ? TAUGHT : TAUGHT.filter((target) => target !== "reconstruction");
     if (faults.length === 0 && config[key] !== "" && !serves.includes(config.endTarget)) faults.push(`${key} serves endTarget ${new Intl.ListFormat("en").format(serves.map((target) => `"${target}"`))}, and endTarget is "${config.endTarget}": set it to one of them, or leave out ${key}`);
@@ -319,7 +327,7 @@ export function resolveConfig(given: Partial<TrainConfig> = {}): TrainConfig {
 const TAKES_MARGINAL: readonly string[] = ["crossflow", "latent-flow"] satisfies MethodName[];
 
 /** Values of endTarget with which F learns from a trained network. */
-const TAUGHT: readonly string[] = ["distillation", "distribution", "reconstruction"];
+const TAUGHT: readonly string[] = ["distillation", "distribution", "reconstruction", "refinement"];
 
 /** Whether a training has a teacher. */
 export const isTaught = ({ endTarget }: Pick<TrainConfig, "endTarget">): boolean => TAUGHT.includes(endTarget);

@@ -89,6 +89,31 @@ export function reconstructionTarget({ imageOf }: Pick<Teacher, "imageOf">, thro
   return tf.tidy(() => throughAutoencoder(tf.clipByValue(imageOf(zT, y), -1, 1)));
 }
 
+/** In how many of Euler's steps a teacher goes the rest of the way. */
+export const REFINEMENT_STEPS = 4;
+
+/**
+ * What F(z_t, 0, y) has to be to look like a flow's images without having to become other images (ours): a frozen network's one step goes most of the way, a flow of latents the rest.
+ * The latent of the one-step image is the end of a straight line from z_t; from the point at a share of t on that line the teacher's flow is followed to its end. Which image
+ * it becomes is settled by the noise and the frozen network, so that one step needs not to average over images as with distillationTarget(); what the network left undecided, a
+ * colour between two, half a mark, the flow decides.
+ * @param teacher a flow of latents
+ * @param oneStep the frozen network: latents [B, h, w, c] and classes [B] -> F(z, 0, y) [B, H, W, 3]
+ * @param latentsOf the encoder; it is given the images clamped to [-1, 1]
+ * @param zT latents [B, h, w, c]
+ * @param t times [B], above 0
+ * @param y class labels, int32 [B]
+ * @param start the share of t from which the flow is followed, from 0 (the image once through the autoencoder) to 1 (the flow's own image, which is distillation)
+ * @returns images [B, H, W, 3]
+ */
+export function refinementTarget(teacher: Teacher, oneStep: Teacher["imageOf"], latentsOf: LatentsOf, zT: tf.Tensor4D, t: tf.Tensor1D, y: tf.Tensor1D, start: number): tf.Tensor4D {
+  return tf.tidy(() => {
+    const end = latentsOf(tf.clipByValue(oneStep(zT, y), -1, 1));
+    const point = tf.add(end, tf.mul(start, tf.sub(zT, end))) as tf.Tensor4D;
+    return distillationTarget({ ...teacher, steps: REFINEMENT_STEPS }, point, tf.mul(t, start), y);
+  });
+}
+
 /**
  * A velocity led away from a worse one (autoguidance: Karras et al., 2024, "Guiding a Diffusion Model with a Bad Version of Itself"): v_guide + w (v - v_guide). What a flow
  * has not learned well the guide has learned less well, so that their difference points to what a longer training would have brought.

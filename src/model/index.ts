@@ -19,7 +19,7 @@ export { followFlow, latentAt, perSample, sampleTimes, timeShiftFor, velocity, t
 
 export { latentReference, marginalVelocity, type LatentReference } from "./marginal-velocity";
 
-export { distillationTarget, guidedVelocity, LATENT_FLOW, latentFlowTeacher, latentsAlongFlow, loadTeacher, type LoadedTeacher, OWN_FLOW, ownFlowTeacher, reconstructionTarget, type LatentsOf, type Teacher, type TeacherFiles, type TeacherSubject } from "./distillation";
+export { distillationTarget, guidedVelocity, LATENT_FLOW, latentFlowTeacher, latentsAlongFlow, loadTeacher, type LoadedTeacher, OWN_FLOW, ownFlowTeacher, reconstructionTarget, REFINEMENT_STEPS, refinementTarget, type LatentsOf, type Teacher, type TeacherFiles, type TeacherSubject } from "./distillation";
 export { distributionTarget, MATCHING_DRAWS, MATCHING_TIMES, matchedLatents, sampleFlowLoss, type Noising } from "./distribution-matching";
 export { consistencyTarget, EARLIER_SHARE, latentsAtEarlierTimes, TRAJECTORY_STEPS } from "./consistency";
 export { networkConfig, PAPER_SETTINGS, PRESETS, resolveConfig, TRAIN_OPTIONS, type TrainConfig } from "./config";
@@ -50,7 +50,7 @@ export { readDiagnostics, readMetrics, runPaths, type Run } from "./run";
 export { collapseAlarms, createProbe, describeAlarm, REGION_COLUMNS, REGION_ROWS, type Alarm, type Diagnostics, type Probe, type ProbeResult, type RegionMap, type RegionMaps } from "./diagnostics";
 export { latestCheckpoint, readCheckpointRecord } from "./checkpoint";
 
-export { disposeModel, evaluateModel, loadModel, saveModel, type Model } from "./model";
+export { disposeModel, evaluateModel, loadModel, saveModel, trainedStepsOf, type Model } from "./model";
 export { postHocModel, snapshotSteps, type PostHocModel, type PostHocOptions } from "./snapshots";
 export { decode, sample, SAMPLE_DEFAULTS } from "./sampler";
 

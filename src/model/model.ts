@@ -17,7 +17,7 @@ export interface Model {
   encoderFingerprint: string;
   /** Smallest time it was trained at: the r at which it decodes. */
   minimumTime: number;
-  /** How it was made: the training's configuration, steps and seconds. */
+  /** How it was made: the training's configuration, steps and seconds, and the steps of those that it went on from. */
   provenance: Record<string, unknown>;
 }
 
@@ -26,6 +26,11 @@ const KIND = "crossflow model";
 /** Name of the method that a model was trained by; CrossFlow's where none is noted. */
 export function trainingMethodOf({ provenance }: Pick<Model, "provenance">): string {
   return (provenance.config as { method?: string } | undefined)?.method ?? "crossflow";
+}
+
+/** Steps of the training that made a model and of all those that it went on from, one after the other; undefined where none are noted. */
+export function trainedStepsOf({ provenance: { steps, earlierSteps } }: Pick<Model, "provenance">): number | undefined {
+  return typeof steps === "number" ? steps + (typeof earlierSteps === "number" ? earlierSteps : 0) : undefined;
 }
 
 /** Evaluates F(zT, r, y). @see network */

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { augmentationsOf, drawAugmentation } from "./augmentation";
 import { generateImages, methodResources } from "./baselines";
-import { restoreCheckpoint, saveCheckpoint, startFromModel } from "./checkpoint";
+import { restoreCheckpoint, saveCheckpoint, startFromModel, type EarlierTrainings } from "./checkpoint";
 import { isTaught, LATENT_SHARDS, resolveConfig, resolvedTimeShift, type TrainConfig } from "./config";
 import { epochBatches, imagesToPixels, type EpochBatches } from "./data";
 import { EARLIER_SHARE } from "./consistency";
@@ -108,17 +108,18 @@ export async function* train(given: Partial<TrainConfig>, options: TrainOptions 
   const frozen: FrozenParts = { features: levelsOf(resources.perceptual), criticFeatures: levelsOf(resources.critic), reference };
   const step = trainingStep(config, state, frozen);
   let loadedTeacher: LoadedTeacher | undefined;
+  let refined: LoadedTeacher | undefined;
   let order: EpochBatches;
   let batches: BatchesAhead | undefined;
   let observer: { window: DiagnosticsWindow; probe: Probe } | undefined;
   let savedStep = -1;
-  let earlierLossNetworks: string[] = [];
+  let earlier: EarlierTrainings = { lossNetworks: [], steps: 0 };
   let seconds = 0;
   // False while a step is under way: after a failure in it, weights and streams are those of no step and must not be saved.
   let betweenSteps = true;
   const save = async (): Promise<string> => {
     savedStep = state.step;
-    return saveCheckpoint(run.checkpoints, state, { config, encoder: resources.encoderFingerprint, dataset: rows.fingerprint, order: batches?.position() ?? order.state(), seconds, earlierLossNetworks });
+    return saveCheckpoint(run.checkpoints, state, { config, encoder: resources.encoderFingerprint, dataset: rows.fingerprint, order: batches?.position() ?? order.state(), seconds, earlierLossNetworks: earlier.lossNetworks, earlierSteps: earlier.steps });
   };
   const trainingEnded = noteTraining(run, signal);
   try {
@@ -133,6 +134,13 @@ export async function* train(given: Partial<TrainConfig>, options: TrainOptions 
       addSampleFlow(config, state, loadedTeacher!.flow);
       frozen.latentsOf = (images) => resources.encoder!.encode(images);
     }
+    if (config.endTarget === "refinement") {
+      if (!loadedTeacher!.flow) throw new Error(`endTarget "refinement" needs a teacher of the method "latent-flow", and ${config.teacherModel} is another: train one (train --set method=latent-flow), or set endTarget to "reconstruction"`);
+      refined = await loadTeacher({ teacherModel: config.initialModel, initialModel: "" }, resources);
+      if (refined.flow) throw new Error(`endTarget "refinement" refines the one-step images of a CrossFlow network, and ${config.initialModel} is a latent flow: choose another initial model, or set endTarget to "distillation"`);
+      frozen.oneStep = refined.teacher.imageOf;
+      frozen.latentsOf = (images) => resources.encoder!.encode(images);
+    }
     if (config.endTarget === "reconstruction") {
       if (loadedTeacher!.flow) throw new Error(`endTarget "reconstruction" learns from the one-step images of a CrossFlow network, and ${config.teacherModel || config.initialModel} is a latent flow: choose another, or set endTarget to "distillation"`);
       frozen.throughAutoencoder = (images) => tf.tidy(() => resources.encoder!.decode(resources.encoder!.encode(images)));
@@ -143,14 +151,15 @@ export async function* train(given: Partial<TrainConfig>, options: TrainOptions 
       order.restore(record.order);
       savedStep = state.step;
       seconds = record.seconds;
-      earlierLossNetworks = record.earlierLossNetworks ?? [];
-    } else if (config.initialModel !== "") earlierLossNetworks = await startFromModel(config.initialModel, state);
-    if (loadedTeacher) earlierLossNetworks = [...new Set([...earlierLossNetworks, ...loadedTeacher.lossNetworks])];
-    const lossNetworks = networksOfLosses(config, earlierLossNetworks);
+      earlier = { lossNetworks: record.earlierLossNetworks ?? [], steps: record.earlierSteps ?? 0 };
+    } else if (config.initialModel !== "") earlier = await startFromModel(config.initialModel, state);
+    if (loadedTeacher) earlier.lossNetworks = [...new Set([...earlier.lossNetworks, ...loadedTeacher.lossNetworks])];
+    const lossNetworks = networksOfLosses(config, earlier.lossNetworks);
+    const averaged = (): Model => averagedModel(config, state, resources, { seconds, lossNetworks, earlierSteps: earlier.steps });
     await openRun(config, found);
     const snapshotWhenDue = async (): Promise<void> => {
       const due = config.snapshotEvery > 0 && state.step > 0 && (state.step === config.steps || state.step % config.snapshotEvery === 0);
-      if (due && !hasSnapshot(run.snapshots, state.step)) await saveSnapshot(run.snapshots, state, averagedModel(config, state, resources, seconds, lossNetworks), config.snapshotPrecision);
+      if (due && !hasSnapshot(run.snapshots, state.step)) await saveSnapshot(run.snapshots, state, averaged(), config.snapshotPrecision);
     };
     // A training that was cut off between its checkpoint and its snapshot.
     await snapshotWhenDue();
@@ -221,7 +230,7 @@ export async function* train(given: Partial<TrainConfig>, options: TrainOptions 
         event.samples = await sampleGrid(config, state, resources, options.samplesPerClass ?? 4);
         await writePicture(join(run.samples, `step-${String(state.step).padStart(8, "0")}.png`), imageGrid(event.samples.pixels, event.samples.imageSize, { columns: state.network.classes, scale: 2 }));
       }
-      if (last) await saveModel(run.modelFile, averagedModel(config, state, resources, seconds, lossNetworks));
+      if (last) await saveModel(run.modelFile, averaged());
       yield event;
       await yieldToEventLoop();
       signal.throwIfAborted();
@@ -235,6 +244,7 @@ export async function* train(given: Partial<TrainConfig>, options: TrainOptions 
       disposeTrainingState(state);
       if (reference) tf.dispose({ ...reference });
       loadedTeacher?.dispose();
+      refined?.dispose();
       trainingEnded();
       await loaded?.dispose();
     }
@@ -360,8 +370,8 @@ function assertFinite(values: Record<string, number>, active: string[], step: nu
   throw new Error(`${what} became ${values[broken]} in step ${step}: lower the learning rates, or the weight of that loss. Nothing of this step is saved; the last checkpoint before it is whole`);
 }
 
-/** A model of the state's averaged weights; shares their tensors. */
-function averagedModel(config: TrainConfig, state: TrainingState, resources: TrainingResources, seconds: number, lossNetworks: string[] = []): Model {
+/** A model of the state's averaged weights; shares their tensors. @param notes what else its provenance tells */
+function averagedModel(config: TrainConfig, state: TrainingState, resources: TrainingResources, { seconds = 0, ...notes }: { seconds?: number; lossNetworks?: string[]; earlierSteps?: number } = {}): Model {
   const { initialModel, teacherModel, guideModel } = config;
   return {
     network: state.network,
@@ -369,7 +379,7 @@ function averagedModel(config: TrainConfig, state: TrainingState, resources: Tra
     classNames: [...resources.rows.classes],
     encoderFingerprint: resources.encoderFingerprint,
     minimumTime: config.minimumTime,
-    provenance: { config: { ...config, initialModel: portablePath(initialModel), teacherModel: portablePath(teacherModel), guideModel: portablePath(guideModel) }, steps: state.step, seconds: Math.round(seconds), dataset: resources.rows.fingerprint, lossNetworks },
+    provenance: { config: { ...config, initialModel: portablePath(initialModel), teacherModel: portablePath(teacherModel), guideModel: portablePath(guideModel) }, steps: state.step, seconds: Math.round(seconds), dataset: resources.rows.fingerprint, ...notes },
   };
 }
 
@@ -377,7 +387,7 @@ async function sampleGrid(config: TrainConfig, state: TrainingState, resources: 
   const { classes } = state.network;
   const labels = Array.from({ length: classes * perClass }, (_, index) => index % classes);
   // The weights change between grids and a grid is one batch: a graph of its own would not pay.
-  const images = generateImages(averagedModel(config, state, resources, 0), labels, { seed: config.seed, encoder: resources.encoder, compile: false });
+  const images = generateImages(averagedModel(config, state, resources), labels, { seed: config.seed, encoder: resources.encoder, compile: false });
   const imageSize = images.shape[1];
   const pixels = await imagesToPixels(images);
   images.dispose();

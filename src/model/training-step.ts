@@ -1,7 +1,7 @@
 import { methodNamed } from "./baselines";
 import type { TrainConfig } from "./config";
 import { consistencyTarget } from "./consistency";
-import { distillationTarget, reconstructionTarget, type LatentsOf, type Teacher } from "./distillation";
+import { distillationTarget, reconstructionTarget, refinementTarget, type LatentsOf, type Teacher } from "./distillation";
 import { distributionTarget, MATCHING_DRAWS, sampleFlowLoss, type Noising } from "./distribution-matching";
 import { augment, augmentationsOf, type AugmentationDraws } from "./augmentation";
 import { critic, type Scores } from "./critic";
@@ -63,9 +63,11 @@ export interface FrozenParts {
   criticFeatures?: FeatureLevels;
   /** The training data's latents, where the configuration's velocity is the marginal one. */
   reference?: LatentReference;
-  /** Whom F(z_t, 0, y) learns from, where the configuration's endTarget is "distillation", "distribution" or "reconstruction". */
+  /** Whom F(z_t, 0, y) learns from, where the configuration's endTarget is "distillation", "distribution", "reconstruction" or "refinement". */
   teacher?: Teacher;
-  /** Latents of samples, where their distribution is matched. */
+  /** The frozen network whose one-step images a teacher refines. */
+  oneStep?: Teacher["imageOf"];
+  /** Latents of samples, where their distribution is matched or they are refined. */
   latentsOf?: LatentsOf;
   /** Images as the autoencoder makes them again, where F learns those. */
   throughAutoencoder?: (images: tf.Tensor4D) => tf.Tensor4D;
@@ -157,18 +159,27 @@ function partGradients(config: TrainConfig, state: TrainingState, part: BatchPar
     consistency: () => consistencyTarget(average, atEnd(zT), atEnd(part.t), atEnd(part.earlier), atEnd(part.y), options.reference!),
     distillation: () => distillationTarget(options.teacher!, atEnd(zT), atEnd(part.t), atEnd(part.y)),
     reconstruction: () => reconstructionTarget(options.teacher!, options.throughAutoencoder!, atEnd(zT), atEnd(part.y)),
+    refinement: () => refinementTarget(options.teacher!, options.oneStep!, options.latentsOf!, atEnd(zT), atEnd(part.t), atEnd(part.y), config.refinementStart),
     distribution: () => {
-      const matched = options.atEnd - Math.round(options.atEnd * config.distilledShare);
-      const distilled = <T extends tf.Tensor>(tensor: T): T => tf.slice(tensor, matched, options.atEnd - matched);
-      const targets = matched < options.atEnd ? [distillationTarget(options.teacher!, distilled(zT), distilled(part.t), distilled(part.y))] : [];
+      const [refined, distilled] = [config.refinedShare, config.distilledShare].map((share) => Math.round(options.atEnd * share));
+      const matched = Math.max(options.atEnd - refined - distilled, 0);
+      // In this order, for times below 1, of which each image is nearly settled, come last.
+      const rows = <T extends tf.Tensor>(tensor: T, from: number, to: number): T => tf.slice(tensor, from, to - from);
+      const targets: tf.Tensor4D[] = [];
       if (matched > 0) {
-        const first = <T extends tf.Tensor>(tensor: T): T => tf.slice(tensor, 0, matched);
+        const first = <T extends tf.Tensor>(tensor: T): T => rows(tensor, 0, matched);
         const y = first(part.y);
         const samples = fieldOf(parameters)(first(zT), tf.zeros([matched]), y);
         const { target, latents } = distributionTarget(options.teacher!, sampleFlow(state), options.latentsOf!, samples, y, { time: first(options.noising!.time), noise: first(options.noising!.noise) }, config.matchingStep);
         sampled = { z: tf.keep(latents), y: tf.keep(tf.clone(y)) };
-        targets.unshift(target);
+        targets.push(target);
       }
+      const unmatched = (from: number, to: number, targetOf: (z: tf.Tensor4D, t: tf.Tensor1D, y: tf.Tensor1D) => tf.Tensor4D): void => {
+        if (to > from) targets.push(targetOf(rows(zT, from, to), rows(part.t, from, to), rows(part.y, from, to)));
+      };
+      const untilDistilled = Math.min(matched + refined, options.atEnd);
+      unmatched(matched, untilDistilled, (z, t, y) => refinementTarget(options.teacher!, oneStepOf(average), options.latentsOf!, z, t, y, config.refinementStart));
+      unmatched(untilDistilled, options.atEnd, (z, t, y) => distillationTarget(options.teacher!, z, t, y));
       return tf.concat(targets, 0);
     },
   };
@@ -228,6 +239,9 @@ function withObservedGradient(images: tf.Tensor4D, observe: (gradient: tf.Tensor
   }));
   return operation(images) as tf.Tensor4D;
 }
+
+/** Images [B, H, W, 3] that a network makes of latents in one step. */
+const oneStepOf = (field: ImageField): Teacher["imageOf"] => (z, y) => field(z, tf.zeros([z.shape[0]]), y);
 
 /** Norm of each image's gradient, in units of what the default pixel loss gives it, 2 / (sqrt(H W C) B). @returns [B] */
 function pulls(gradient: tf.Tensor4D): tf.Tensor1D {

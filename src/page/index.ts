@@ -4,7 +4,7 @@ import { promisify } from "node:util";
 import { gzip } from "node:zlib";
 import { imagesToPixels } from "../model/data/image-batch";
 import { encodePicture, imageGrid } from "../model/image-files";
-import type { Model } from "../model/model";
+import { trainedStepsOf, type Model } from "../model/model";
 import { encodeSafetensors } from "../model/safetensors-format";
 import { sample } from "../model/sampler";
 import { bundlePage } from "./bundle";
@@ -26,11 +26,12 @@ const GALLERY_PIXELS_A_PICTURE = 64;
  * 16-bit numbers. It loads nothing, so that it works from a disk, in a mail, without a network.
  */
 export async function modelPage(model: Model, { title, galleryColumns = 8 }: PageOptions): Promise<string> {
-  const { config, steps } = model.provenance as { config?: { dataset?: string }; steps?: number };
+  const { config } = model.provenance as { config?: { dataset?: string } };
+  const steps = trainedStepsOf(model);
   const bundle = await bundlePage();
   const weights = Object.fromEntries(Object.entries(model.parameters).map(([name, tensor]) => [name, storedWeights(tensor.shape, tensor.dataSync() as Float32Array, "F16")]));
   const program = await readFile(require.resolve("@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm-simd.wasm"));
-  const facts: PageModel = { title, network: model.network, classNames: model.classNames, parameters: Object.values(model.parameters).reduce((sum, { size }) => sum + size, 0), ...(typeof steps === "number" && { steps }) };
+  const facts: PageModel = { title, network: model.network, classNames: model.classNames, parameters: Object.values(model.parameters).reduce((sum, { size }) => sum + size, 0), ...(steps !== undefined && { steps }) };
   return pageHtml({
     model: facts,
     bundle,

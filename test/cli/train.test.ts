@@ -102,7 +102,7 @@ describe("crossflow train", () => {
     assert.deepEqual([endTarget, teacherModel, guideModel, guidance], ["distribution", flow, flow, 1.5]);
     assert.match(failure(["train", "mine", ...SMALL, "--set", "endTarget=distribution"]), /learns from a trained latent flow: set teacherModel to its file/);
     assert.match(failure(["train", "mine", ...SMALL, "--teacher", source, "--set", "endTarget=distribution"]), /needs a teacher of the method "latent-flow"/);
-    assert.match(failure(["train", "mine", ...SMALL, "--guide", flow]), /guideModel serves endTarget "distillation" and "distribution"/);
+    assert.match(failure(["train", "mine", ...SMALL, "--guide", flow]), /guideModel serves endTarget "distillation", "distribution", and "refinement"/);
     assert.match(failure(["train", "mine", ...SMALL, "--teacher", flow, "--guide", join(project.folder, "none.safetensors")]), /There is no file .*none\.safetensors/);
     assert.ok(!existsSync(join(runs, "mine")));
   });

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { resolveConfig, type TrainConfig } from "../../src/model/config";
-import { distillationTarget, guidedVelocity, latentFlowTeacher, latentsAlongFlow, loadTeacher, ownFlowTeacher, reconstructionTarget, type Teacher } from "../../src/model/distillation";
+import { distillationTarget, guidedVelocity, latentFlowTeacher, latentsAlongFlow, loadTeacher, ownFlowTeacher, reconstructionTarget, refinementTarget, type Teacher } from "../../src/model/distillation";
 import { startEngine } from "../../src/model/engine";
 import { tf } from "../../src/model/engine/tf";
 import type { ImageField } from "../../src/model/objective";
@@ -112,6 +112,42 @@ describe("a reconstruction", () => {
   });
 });
 
+describe("a refinement", () => {
+  // The image is the latent; the one step goes to 0.3 wherever it starts, the flow to the mean of latents of mean m and no deviation.
+  const oneStep: Teacher["imageOf"] = (zT) => tf.fill(zT.shape, 0.3) as tf.Tensor4D;
+  const towards = (mean: number, asked: number[][] = []): Teacher => latentFlowTeacher((zT, t) => {
+    asked.push(Array.from(t.dataSync()));
+    return tf.div(tf.sub(zT, mean), perSample(tf.maximum(t, 1e-6))) as tf.Tensor4D;
+  }, (z) => tf.mul(z, 2) as tf.Tensor4D);
+  const [zT, t] = [tf.tensor4d([1.3, -0.7], [2, 1, 1, 1]), tf.tensor1d([1, 0.5])];
+
+  it("is the teacher's image from a point on the way to the one-step image, at a share of t, and leaves no tensor but that", () => {
+    const asked: number[][] = [];
+    const points: number[][] = [];
+    const teacher = towards(0.3, asked);
+    const watched: Teacher = { ...teacher, velocityAt: (point, time, labels) => (points.push(Array.from(point.dataSync())), teacher.velocityAt(point, time, labels)) };
+    const labels = y();
+    const before = tf.memory().numTensors;
+    const target = refinementTarget(watched, oneStep, (images) => images, zT, t, labels, 0.4);
+    assert.equal(tf.memory().numTensors, before + 1);
+    const near = (actual: number[], wanted: number[]): boolean => actual.every((value, index) => Math.abs(value - wanted[index]) < 1e-6);
+    assert.ok(near(points[0], [0.3 + 0.4 * 1, 0.3 - 0.4 * 1]), points[0].join());
+    assert.ok(near(asked[0], [0.4, 0.2]), "times are the share of t");
+    assert.ok(near(asked[3], [0.1, 0.05]) && asked.length === 4, "four equal steps");
+    // Both agree on where the line ends.
+    assert.ok(apart(target, tf.fill([2, 1, 1, 1], 0.6)) < 1e-6);
+  });
+
+  it("goes from the one-step image through the autoencoder to the teacher's own image as the share goes from 0 to 1", () => {
+    const clamping = (images: tf.Tensor4D): tf.Tensor4D => tf.mul(images, 10) as tf.Tensor4D;
+    const bright: Teacher["imageOf"] = (z) => tf.fill(z.shape, 4) as tf.Tensor4D;
+    assert.ok(apart(refinementTarget(towards(-2), bright, clamping, zT, t, y(), 0), tf.fill([2, 1, 1, 1], 20)) < 1e-4, "clamped to 1, encoded to 10, decoded to 20");
+    const whole = refinementTarget(towards(-2), bright, clamping, zT, t, y(), 1);
+    assert.ok(apart(whole, distillationTarget({ ...towards(-2), steps: 4 }, zT, t, y())) < 1e-5);
+    assert.ok(apart(whole, tf.fill([2, 1, 1, 1], -4)) < 1e-5);
+  });
+});
+
 describe("a training by distillation", () => {
   const options = { runsFolder: folder, resources: { ...resources, encoder } };
   const config = { ...base, steps: 4, diagonalShare: 0.25, endShare: 0.5 };
@@ -167,6 +203,31 @@ describe("a training by distillation", () => {
     assert.equal(tf.memory().numTensors, before);
   });
 
+  it("by refinements brings one-step images nearer to what the flow makes of the frozen network's, compiled as step by step, and goes on bit for bit", async () => {
+    const [initialModel, teacherModel] = ["teacher", "flow"].map((name) => join(folder, name, "model.safetensors"));
+    const before = tf.memory().numTensors;
+    const totals = async (name: string, given: Partial<TrainConfig>, until = Infinity, existing: "fail" | "resume" = "fail"): Promise<number[]> => {
+      const values: number[] = [];
+      for await (const { step, total } of train({ ...config, name, initialModel, teacherModel, endTarget: "refinement", refinementStart: 0.5, ...given }, { ...options, existing })) {
+        values.push(total);
+        if (step === until) break;
+      }
+      return values;
+    };
+    const [compiled, eager] = [await totals("refined", {}), await totals("refined-eager", { compile: false })];
+    compiled.forEach((value, step) => assert.ok(Math.abs(value - eager[step]) < 1e-3 * Math.abs(value), `step ${step + 1}: ${value} compiled, ${eager[step]} eager`));
+    assert.deepEqual([...(await totals("refined-halves", {}, 2)), ...(await totals("refined-halves", {}, 4, "resume"))], compiled);
+    // Beside the matching of distributions it is the averaged network's images that are refined, which begin as the initial model's.
+    const [beside] = await totals("beside", { endTarget: "distribution", distilledShare: 0, refinedShare: 1 }, 1);
+    assert.ok(Math.abs(beside - compiled[0]) < 1e-4 * compiled[0], `${beside} beside the matching, ${compiled[0]} alone`);
+    const finished = await totals("finished", { diagonalShare: 0, endShare: 1, noiseShare: 1, steps: 30, losses: { "pixel-absolute": 1 } });
+    const ends = [finished.slice(0, 5), finished.slice(-5)].map((values) => values.reduce((sum, value) => sum + value) / 5);
+    assert.ok(ends[1] < 0.8 * ends[0], `distance ${ends[0]} at first, ${ends[1]} at last`);
+    await assert.rejects(totals("no-flow", { teacherModel: initialModel }), /endTarget "refinement" needs a teacher of the method "latent-flow", and .*teacher.model\.safetensors is another/);
+    await assert.rejects(totals("no-image", { initialModel: teacherModel }), /endTarget "refinement" refines the one-step images of a CrossFlow network, and .*flow.model\.safetensors is a latent flow/);
+    assert.equal(tf.memory().numTensors, before);
+  });
+
   it("follows the flow that a worse model guides, compiled as step by step, and frees both", async () => {
     for await (const event of train({ ...base, name: "early-flow", method: "latent-flow", losses: { "pixel-paper-l2": 1 }, steps: 1 }, options)) assert.ok(Number.isFinite(event.total));
     const [teacherModel, guideModel] = ["flow", "early-flow"].map((name) => join(folder, name, "model.safetensors"));
@@ -198,10 +259,12 @@ describe("a training by distillation", () => {
 
   it("says what it needs", () => {
     assert.throws(() => resolveConfig({ endTarget: "distillation" }), /learns from a trained network: set teacherModel to its file \(train --teacher FILE\), or initialModel/);
-    assert.throws(() => resolveConfig({ teacherModel: "model.safetensors" }), /teacherModel serves endTarget "distillation", "distribution", and "reconstruction", and endTarget is "derivative"/);
+    assert.throws(() => resolveConfig({ teacherModel: "model.safetensors" }), /teacherModel serves endTarget "distillation", "distribution", "reconstruction", and "refinement", and endTarget is "derivative"/);
+    for (const given of [{ initialModel: "model.safetensors" }, { teacherModel: "flow.safetensors" }]) assert.throws(() => resolveConfig({ endTarget: "refinement", ...given }), /endTarget "refinement" learns from a network's one-step images as a trained latent flow ends them: set initialModel .*\(train --from FILE\) and teacherModel .*\(train --teacher FILE\)/);
+    assert.throws(() => resolveConfig({ refinementStart: 1.5 }), /refinementStart must be a number from 0 to 1/);
     assert.throws(() => resolveConfig({ endTarget: "reconstruction" }), /endTarget "reconstruction" learns from a trained network: set teacherModel/);
-    assert.throws(() => resolveConfig({ endTarget: "reconstruction", initialModel: "model.safetensors", guideModel: "early.safetensors" }), /guideModel serves endTarget "distillation" and "distribution", and endTarget is "reconstruction"/);
-    assert.throws(() => resolveConfig({ guideModel: "early.safetensors" }), /guideModel serves endTarget "distillation" and "distribution", and endTarget is "derivative"/);
+    assert.throws(() => resolveConfig({ endTarget: "reconstruction", initialModel: "model.safetensors", guideModel: "early.safetensors" }), /guideModel serves endTarget "distillation", "distribution", and "refinement", and endTarget is "reconstruction"/);
+    assert.throws(() => resolveConfig({ guideModel: "early.safetensors" }), /guideModel serves endTarget "distillation", "distribution", and "refinement", and endTarget is "derivative"/);
     assert.throws(() => resolveConfig({ endTarget: "distillation", initialModel: "model.safetensors", guidance: 0.5 }), /guidance must be a number of at least 1, not 0\.5/);
     assert.throws(() => resolveConfig({ endTarget: "distillation", method: "gan" }), /endTarget "distillation" is for the method "crossflow", not "gan"/);
   });

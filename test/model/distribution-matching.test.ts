@@ -141,6 +141,10 @@ describe("a training that matches distributions", () => {
     const eager = await totals({ ...config, name: "eager", compile: false });
     compiled.forEach((value, index) => assert.ok(Math.abs(value - eager[index]) < 1e-3 * Math.abs(value), `value ${index}: ${value} compiled, ${eager[index]} eager`));
     (await totals({ ...config, name: "parts", accumulation: 2, steps: 2 })).forEach((value) => assert.ok(Number.isFinite(value)));
+    // Of six samples a step two are matched, two refined, two distilled.
+    const shared = { distilledShare: 0.25, refinedShare: 0.25, batchSize: 8, endShare: 0.75, diagonalShare: 0, steps: 2 };
+    const [shares, eagerShares] = [await totals({ ...config, ...shared, name: "shares" }), await totals({ ...config, ...shared, name: "shares-eager", compile: false })];
+    shares.forEach((value, index) => assert.ok(Math.abs(value - eagerShares[index]) < 1e-3 * Math.abs(value), `value ${index}: ${value} compiled, ${eagerShares[index]} eager`));
     assert.equal(tf.memory().numTensors, before);
     const { tensors } = await readSafetensors(join(folder, "compiled", "checkpoints", "step-00000004", "tensors.safetensors"));
     const { tensors: taught } = await readSafetensors(teacherModel);
@@ -164,6 +168,7 @@ describe("a training that matches distributions", () => {
     assert.equal(tf.memory().numTensors, before);
     assert.throws(() => resolveConfig({ endTarget: "distribution", initialModel: "model.safetensors" }), /endTarget "distribution" learns from a trained latent flow: set teacherModel/);
     assert.throws(() => resolveConfig({ endTarget: "distribution", teacherModel: "flow.safetensors", method: "gan" }), /endTarget "distribution" is for the method "crossflow", not "gan"/);
+    assert.throws(() => resolveConfig({ endTarget: "distribution", teacherModel: "flow.safetensors", distilledShare: 0.6, refinedShare: 0.5 }), /distilledShare and refinedShare are parts of the same samples, and 0\.6 and 0\.5 are more than all/);
     assert.throws(() => resolveConfig({ sampleFlowRate: -1 }), /sampleFlowRate must be a number of at least 0/);
   });
 });

@@ -8,7 +8,7 @@ import { latestCheckpoint } from "../../src/model/checkpoint";
 import { tf } from "../../src/model/engine/tf";
 import { defineLoss } from "../../src/model/losses";
 import { lossNetworksOf } from "../../src/model/metrics/independence";
-import { disposeModel, loadModel, saveModel } from "../../src/model/model";
+import { disposeModel, loadModel, saveModel, trainedStepsOf } from "../../src/model/model";
 import { readMetrics, runPaths } from "../../src/model/run";
 import { readSafetensors } from "../../src/model/safetensors";
 import { train, type StepEvent, type TrainOptions } from "../../src/model/trainer";
@@ -145,10 +145,10 @@ describe("train", () => {
     assert.deepEqual(numbers([...rows, ...(await run({ name: "further", initialModel: modelFile }, { existing: "resume" }))]), numbers(await run({ name: "further-whole", initialModel: modelFile })), "resuming goes on from the checkpoint, not from the model");
   });
 
-  it("knows the networks that the losses of a model before it used, across an interruption and one more training", async () => {
+  it("knows the networks that the losses of a model before it used, and its steps, across an interruption and one more training", async () => {
     const source = await loadModel(runPaths("source", folder).modelFile);
     const seen = join(folder, "seen.safetensors");
-    await saveModel(seen, { ...source, provenance: { config: { losses: { perceptual: 1 }, perceptualNetwork: "efficientnet-lite2" } } });
+    await saveModel(seen, { ...source, provenance: { config: { losses: { perceptual: 1 }, perceptualNetwork: "efficientnet-lite2" }, steps: 5, earlierSteps: 2 } });
     disposeModel(source);
     const [first] = await run({ name: "after", initialModel: seen }, {}, 1);
     assert.deepEqual(first.lossNetworks, ["efficientnet-lite2"], "the run's own losses use none");
@@ -158,6 +158,7 @@ describe("train", () => {
     await run({ name: "last", initialModel: after, steps: 1 });
     const model = await loadModel(runPaths("last", folder).modelFile);
     assert.deepEqual(lossNetworksOf(model), ["efficientnet-lite2"]);
+    assert.equal(trainedStepsOf(model), 7 + (1 + rest.length) + 1, "the steps of all three");
     disposeModel(model);
     assert.deepEqual((await run({ name: "alone", steps: 1 }))[0].lossNetworks, []);
   });

@@ -60,9 +60,10 @@ export const modelRenderer: Renderer<Model> = {
   render(model) {
     const { summarize } = require("../../model/summary") as typeof import("../../model/summary");
     const { independenceNote, lossNetworksOf } = require("../../model/metrics/independence") as typeof import("../../model/metrics/independence");
-    const { steps } = model.provenance;
+    const { trainedStepsOf } = require("../../model/model") as typeof import("../../model/model");
+    const steps = trainedStepsOf(model);
     const note = independenceNote(lossNetworksOf(model));
-    return { bundle: summaryTable(summarize(model.network), `Network of ${model.classNames.length} classes${typeof steps === "number" ? `, trained for ${steps} steps` : ""}`, note) };
+    return { bundle: summaryTable(summarize(model.network), `Network of ${model.classNames.length} classes${steps === undefined ? "" : `, trained for ${steps} steps`}`, note) };
   },
 };
 

@@ -163,7 +163,7 @@ function partGradients(config: TrainConfig, state: TrainingState, part: BatchPar
     distribution: () => {
       const [refined, distilled] = [config.refinedShare, config.distilledShare].map((share) => Math.round(options.atEnd * share));
       const matched = Math.max(options.atEnd - refined - distilled, 0);
-      // In this order, for times below 1, of which each image is nearly settled, come last.
+      // Matched, refined, distilled, in this order: the rows with t below 1 come last, and the matching needs them least, since their images are nearly settled.
       const rows = <T extends tf.Tensor>(tensor: T, from: number, to: number): T => tf.slice(tensor, from, to - from);
       const targets: tf.Tensor4D[] = [];
       if (matched > 0) {

@@ -86,7 +86,7 @@ export interface TrainConfig extends TimeOptions, TimeSamplerOptions, AverageOpt
   timeShift: number;
   /** Along what F is differentiated: "conditional", eps - z (the paper's), or "marginal", its mean over the training latents of the class given z_t (ours). Of a latent flow: what its network learns. */
   velocity: string;
-  /** What F(z_t, 0, y) learns from: "derivative", dF/dt as everywhere (the paper's), "consistency", F at an earlier point of the trajectory, "distillation", a trained network after many steps of its flow (both ours), or "distribution", F's own image as it has to change for the samples' distribution to match a trained flow's, "reconstruction", a trained network's one-step image once through the autoencoder, which cleans flat areas, or "refinement", the initial model's one-step image as a trained flow ends it. */
+  /** What F(z_t, 0, y) learns from: "derivative", dF/dt as everywhere (the paper's), "consistency", F at an earlier point of the trajectory, "distillation", a trained network after many steps of its flow (both ours), "distribution", F's own image as it has to change for the samples' distribution to match a trained flow's, "reconstruction", a trained network's one-step image once through the autoencoder, which cleans flat areas, or "refinement", the initial model's one-step image as a trained flow ends it. */
   endTarget: string;
   /** File of the model that distillation, refinement and the matching of distributions learn from: of the method "latent-flow", whose latents the autoencoder decodes, or, for distillation, "crossflow". Empty: the initial model. */
   teacherModel: string;

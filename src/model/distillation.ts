@@ -27,6 +27,11 @@ export const OWN_FLOW = { steps: 6, endShare: 0.1 };
 /** How far a latent flow is followed: to its end, for its images are made of clean latents. */
 export const LATENT_FLOW = { steps: 10, endShare: 0 };
 
+/** A network's images in one step, F(z, 0, y): latents [B, h, w, c] and classes [B] -> images [B, H, W, 3]. */
+export function oneStepOf(field: ImageField): Teacher["imageOf"] {
+  return (z, y) => tf.tidy(() => field(z, tf.zeros([z.shape[0]]), y));
+}
+
 /**
  * A CrossFlow network as a teacher, by its own flow. On the diagonal F(z_t, t, y) is the mean image of all that may have led to z_t, and its latent about the mean
  * latent, so v(z_t, t | y) = (z_t - E(F(z_t, t, y))) / t, the mean of eps - z. Unlike the velocity of the training latents it goes as smoothly as the network can.
@@ -36,7 +41,7 @@ export const LATENT_FLOW = { steps: 10, endShare: 0 };
 export function ownFlowTeacher(field: ImageField, latentsOf: LatentsOf, flow: Partial<typeof OWN_FLOW> = {}): Teacher {
   return {
     velocityAt: (zT, t, y) => tf.tidy(() => tf.div(tf.sub(zT, latentsOf(tf.clipByValue(field(zT, t, y), -1, 1))), perSample(t))),
-    imageOf: (z, y) => tf.tidy(() => field(z, tf.zeros([z.shape[0]]), y)),
+    imageOf: oneStepOf(field),
     ...OWN_FLOW,
     ...flow,
   };
@@ -98,7 +103,7 @@ export const REFINEMENT_STEPS = 4;
  * it becomes is settled by the noise and the frozen network, so that one step needs not to average over images as with distillationTarget(); what the network left undecided, a
  * colour between two, half a mark, the flow decides.
  * @param teacher a flow of latents
- * @param oneStep the frozen network: latents [B, h, w, c] and classes [B] -> F(z, 0, y) [B, H, W, 3]
+ * @param oneStep the frozen network, as oneStepOf() gives it
  * @param latentsOf the encoder; it is given the images clamped to [-1, 1]
  * @param zT latents [B, h, w, c]
  * @param t times [B], above 0

@@ -129,17 +129,15 @@ export async function* train(given: Partial<TrainConfig>, options: TrainOptions 
       loadedTeacher = await loadTeacher(config, resources);
       frozen.teacher = loadedTeacher.teacher;
     }
-    if (config.endTarget === "distribution") {
-      if (!loadedTeacher!.flow) throw new Error(`endTarget "distribution" needs a teacher of the method "latent-flow", and ${config.teacherModel} is another: train one (train --set method=latent-flow), or set endTarget to "distillation"`);
-      addSampleFlow(config, state, loadedTeacher!.flow);
+    if (config.endTarget === "distribution" || config.endTarget === "refinement") {
+      if (!loadedTeacher!.flow) throw new Error(`endTarget "${config.endTarget}" needs a teacher of the method "latent-flow", and ${config.teacherModel} is another: train one (train --set method=latent-flow), or set endTarget to "distillation"`);
       frozen.latentsOf = (images) => resources.encoder!.encode(images);
     }
+    if (config.endTarget === "distribution") addSampleFlow(config, state, loadedTeacher!.flow!);
     if (config.endTarget === "refinement") {
-      if (!loadedTeacher!.flow) throw new Error(`endTarget "refinement" needs a teacher of the method "latent-flow", and ${config.teacherModel} is another: train one (train --set method=latent-flow), or set endTarget to "reconstruction"`);
       refined = await loadTeacher({ teacherModel: config.initialModel, initialModel: "" }, resources);
       if (refined.flow) throw new Error(`endTarget "refinement" refines the one-step images of a CrossFlow network, and ${config.initialModel} is a latent flow: choose another initial model, or set endTarget to "distillation"`);
       frozen.oneStep = refined.teacher.imageOf;
-      frozen.latentsOf = (images) => resources.encoder!.encode(images);
     }
     if (config.endTarget === "reconstruction") {
       if (loadedTeacher!.flow) throw new Error(`endTarget "reconstruction" learns from the one-step images of a CrossFlow network, and ${config.teacherModel || config.initialModel} is a latent flow: choose another, or set endTarget to "distillation"`);

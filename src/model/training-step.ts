@@ -1,7 +1,7 @@
 import { methodNamed } from "./baselines";
 import type { TrainConfig } from "./config";
 import { consistencyTarget } from "./consistency";
-import { distillationTarget, reconstructionTarget, refinementTarget, type LatentsOf, type Teacher } from "./distillation";
+import { distillationTarget, oneStepOf, reconstructionTarget, refinementTarget, type LatentsOf, type Teacher } from "./distillation";
 import { distributionTarget, MATCHING_DRAWS, sampleFlowLoss, type Noising } from "./distribution-matching";
 import { augment, augmentationsOf, type AugmentationDraws } from "./augmentation";
 import { critic, type Scores } from "./critic";
@@ -169,7 +169,7 @@ function partGradients(config: TrainConfig, state: TrainingState, part: BatchPar
       if (matched > 0) {
         const first = <T extends tf.Tensor>(tensor: T): T => rows(tensor, 0, matched);
         const y = first(part.y);
-        const samples = fieldOf(parameters)(first(zT), tf.zeros([matched]), y);
+        const samples = oneStepOf(fieldOf(parameters))(first(zT), y);
         const { target, latents } = distributionTarget(options.teacher!, sampleFlow(state), options.latentsOf!, samples, y, { time: first(options.noising!.time), noise: first(options.noising!.noise) }, config.matchingStep);
         sampled = { z: tf.keep(latents), y: tf.keep(tf.clone(y)) };
         targets.push(target);
@@ -239,9 +239,6 @@ function withObservedGradient(images: tf.Tensor4D, observe: (gradient: tf.Tensor
   }));
   return operation(images) as tf.Tensor4D;
 }
-
-/** Images [B, H, W, 3] that a network makes of latents in one step. */
-const oneStepOf = (field: ImageField): Teacher["imageOf"] => (z, y) => field(z, tf.zeros([z.shape[0]]), y);
 
 /** Norm of each image's gradient, in units of what the default pixel loss gives it, 2 / (sqrt(H W C) B). @returns [B] */
 function pulls(gradient: tf.Tensor4D): tf.Tensor1D {

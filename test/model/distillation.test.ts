@@ -139,10 +139,10 @@ describe("a refinement", () => {
   });
 
   it("goes from the one-step image through the autoencoder to the teacher's own image as the share goes from 0 to 1", () => {
-    const clamping = (images: tf.Tensor4D): tf.Tensor4D => tf.mul(images, 10) as tf.Tensor4D;
+    const tenfold = (images: tf.Tensor4D): tf.Tensor4D => tf.mul(images, 10) as tf.Tensor4D;
     const bright: Teacher["imageOf"] = (z) => tf.fill(z.shape, 4) as tf.Tensor4D;
-    assert.ok(apart(refinementTarget(towards(-2), bright, clamping, zT, t, y(), 0), tf.fill([2, 1, 1, 1], 20)) < 1e-4, "clamped to 1, encoded to 10, decoded to 20");
-    const whole = refinementTarget(towards(-2), bright, clamping, zT, t, y(), 1);
+    assert.ok(apart(refinementTarget(towards(-2), bright, tenfold, zT, t, y(), 0), tf.fill([2, 1, 1, 1], 20)) < 1e-4, "clamped to 1, encoded to 10, decoded to 20");
+    const whole = refinementTarget(towards(-2), bright, tenfold, zT, t, y(), 1);
     assert.ok(apart(whole, distillationTarget({ ...towards(-2), steps: 4 }, zT, t, y())) < 1e-5);
     assert.ok(apart(whole, tf.fill([2, 1, 1, 1], -4)) < 1e-5);
   });

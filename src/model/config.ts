@@ -100,7 +100,7 @@ export interface TrainConfig extends TimeOptions, TimeSamplerOptions, AverageOpt
   matchingStep: number;
   /** Of endTarget "distribution": share of the samples with r = 0, those with t below 1 first, that learn by distillation, so that samples stay as different as the teacher's. */
   distilledShare: number;
-  /** Of endTarget "distribution": share of the samples with r = 0 that learn by refinement of the averaged network's own images, so that what they leave undecided is decided. */
+  /** Of endTarget "distribution": share of the samples with r = 0 that learn by refinement of the initial model's images, so that what those leave undecided is decided and no kind of image is lost. */
   refinedShare: number;
   /** Of refinement: from which share of t on the teacher's flow is followed; one step goes the way to there. */
   refinementStart: number;
@@ -312,6 +312,7 @@ export function resolveConfig(given: Partial<TrainConfig> = {}): TrainConfig {
   if (faults.length === 0 && (config.endTarget === "distillation" || config.endTarget === "reconstruction") && config.teacherModel === "" && config.initialModel === "") faults.push(`endTarget "${config.endTarget}" learns from a trained network: set teacherModel to its file (train --teacher FILE), or initialModel (train --from FILE)`);
   if (faults.length === 0 && config.endTarget === "distribution" && config.teacherModel === "") faults.push(`endTarget "distribution" learns from a trained latent flow: set teacherModel to its file (train --teacher FILE)`);
   if (faults.length === 0 && config.endTarget === "refinement" && (config.teacherModel === "" || config.initialModel === "")) faults.push(`endTarget "refinement" learns from a network's one-step images as a trained latent flow ends them: set initialModel to the network's file (train --from FILE) and teacherModel to the flow's (train --teacher FILE)`);
+  if (faults.length === 0 && config.endTarget === "distribution" && isRefined(config) && config.initialModel === "") faults.push(`refinedShare is the share of the samples that learn from the initial model's images as the teacher ends them: set initialModel to its file (train --from FILE), or refinedShare to 0`);
   if (faults.length === 0 && config.endTarget === "distribution" && config.distilledShare + config.refinedShare > 1) faults.push(`distilledShare and refinedShare are parts of the same samples, and ${config.distilledShare} and ${config.refinedShare} are more than all: lower one of them`);
   for (const key of ["teacherModel", "guideModel"] as const) {
     const serves = key === "teacherModel" ? TAUGHT : TAUGHT.filter((target) => target !== "reconstruction");
@@ -331,6 +332,9 @@ const TAUGHT: readonly string[] = ["distillation", "distribution", "reconstructi
 
 /** Whether a training has a teacher. */
 export const isTaught = ({ endTarget }: Pick<TrainConfig, "endTarget">): boolean => TAUGHT.includes(endTarget);
+
+/** Whether a training learns from the initial model's one-step images as a teacher ends them, of all samples with r = 0 or of a share. */
+export const isRefined = ({ endTarget, refinedShare }: Pick<TrainConfig, "endTarget" | "refinedShare">): boolean => endTarget === "refinement" || (endTarget === "distribution" && refinedShare > 0);
 
 /** The shift of the times that a configuration means for a latent of the given size. */
 export function resolvedTimeShift(config: TrainConfig, latentSize: number): number {

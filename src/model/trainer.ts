@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { augmentationsOf, drawAugmentation } from "./augmentation";
 import { generateImages, methodResources } from "./baselines";
 import { restoreCheckpoint, saveCheckpoint, startFromModel, type EarlierTrainings } from "./checkpoint";
-import { isTaught, LATENT_SHARDS, resolveConfig, resolvedTimeShift, type TrainConfig } from "./config";
+import { isRefined, isTaught, LATENT_SHARDS, resolveConfig, resolvedTimeShift, type TrainConfig } from "./config";
 import { epochBatches, imagesToPixels, type EpochBatches } from "./data";
 import { EARLIER_SHARE } from "./consistency";
 import { loadTeacher, type LoadedTeacher } from "./distillation";
@@ -134,9 +134,9 @@ export async function* train(given: Partial<TrainConfig>, options: TrainOptions 
       frozen.latentsOf = (images) => resources.encoder!.encode(images);
     }
     if (config.endTarget === "distribution") addSampleFlow(config, state, loadedTeacher!.flow!);
-    if (config.endTarget === "refinement") {
+    if (isRefined(config)) {
       refined = await loadTeacher({ teacherModel: config.initialModel, initialModel: "" }, resources);
-      if (refined.flow) throw new Error(`endTarget "refinement" refines the one-step images of a CrossFlow network, and ${config.initialModel} is a latent flow: choose another initial model, or set endTarget to "distillation"`);
+      if (refined.flow) throw new Error(`${config.endTarget === "refinement" ? 'endTarget "refinement"' : "refinedShare"} refines the one-step images of a CrossFlow network, and ${config.initialModel} is a latent flow: choose another initial model, or set ${config.endTarget === "refinement" ? 'endTarget to "distillation"' : "refinedShare to 0"}`);
       frozen.oneStep = refined.teacher.imageOf;
     }
     if (config.endTarget === "reconstruction") {

@@ -178,7 +178,7 @@ function partGradients(config: TrainConfig, state: TrainingState, part: BatchPar
         if (to > from) targets.push(targetOf(rows(zT, from, to), rows(part.t, from, to), rows(part.y, from, to)));
       };
       const untilDistilled = Math.min(matched + refined, options.atEnd);
-      unmatched(matched, untilDistilled, (z, t, y) => refinementTarget(options.teacher!, oneStepOf(average), options.latentsOf!, z, t, y, config.refinementStart));
+      unmatched(matched, untilDistilled, (z, t, y) => refinementTarget(options.teacher!, options.oneStep!, options.latentsOf!, z, t, y, config.refinementStart));
       unmatched(untilDistilled, options.atEnd, (z, t, y) => distillationTarget(options.teacher!, z, t, y));
       return tf.concat(targets, 0);
     },

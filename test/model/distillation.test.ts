@@ -217,14 +217,17 @@ describe("a training by distillation", () => {
     const [compiled, eager] = [await totals("refined", {}), await totals("refined-eager", { compile: false })];
     compiled.forEach((value, step) => assert.ok(Math.abs(value - eager[step]) < 1e-3 * Math.abs(value), `step ${step + 1}: ${value} compiled, ${eager[step]} eager`));
     assert.deepEqual([...(await totals("refined-halves", {}, 2)), ...(await totals("refined-halves", {}, 4, "resume"))], compiled);
-    // Beside the matching of distributions it is the averaged network's images that are refined, which begin as the initial model's.
-    const [beside] = await totals("beside", { endTarget: "distribution", distilledShare: 0, refinedShare: 1 }, 1);
-    assert.ok(Math.abs(beside - compiled[0]) < 1e-4 * compiled[0], `${beside} beside the matching, ${compiled[0]} alone`);
+    // Beside the matching of distributions the same images are the targets, and they stay when the network and its average change.
+    const beside = async (name: string, emaDecay: number): Promise<number[]> => totals(name, { endTarget: "distribution", distilledShare: 0, refinedShare: 1, emaDecay });
+    const [swift, slow] = [await beside("beside-swift", 0.1), await beside("beside-slow", 0.9999)];
+    assert.ok(Math.abs(swift[0] - compiled[0]) < 1e-4 * compiled[0], `${swift[0]} beside the matching, ${compiled[0]} alone`);
+    assert.deepEqual(swift, slow);
     const finished = await totals("finished", { diagonalShare: 0, endShare: 1, noiseShare: 1, steps: 30, losses: { "pixel-absolute": 1 } });
     const ends = [finished.slice(0, 5), finished.slice(-5)].map((values) => values.reduce((sum, value) => sum + value) / 5);
     assert.ok(ends[1] < 0.8 * ends[0], `distance ${ends[0]} at first, ${ends[1]} at last`);
     await assert.rejects(totals("no-flow", { teacherModel: initialModel }), /endTarget "refinement" needs a teacher of the method "latent-flow", and .*teacher.model\.safetensors is another/);
     await assert.rejects(totals("no-image", { initialModel: teacherModel }), /endTarget "refinement" refines the one-step images of a CrossFlow network, and .*flow.model\.safetensors is a latent flow/);
+    await assert.rejects(totals("no-image-beside", { endTarget: "distribution", refinedShare: 0.5, initialModel: teacherModel }), /refinedShare refines the one-step images of a CrossFlow network, and .*flow.model\.safetensors is a latent flow: .* or set refinedShare to 0/);
     assert.equal(tf.memory().numTensors, before);
   });
 

@@ -121,7 +121,7 @@ describe("the flow of the samples", () => {
 
 describe("a training that matches distributions", () => {
   const options = { runsFolder: folder, resources: { ...resources, encoder } };
-  const teacherModel = join(folder, "flow", "model.safetensors");
+  const [teacherModel, initialModel] = ["flow", "image-teacher"].map((name) => join(folder, name, "model.safetensors"));
   const config: Partial<TrainConfig> = { ...base, steps: 4, diagonalShare: 0.25, endShare: 0.5, endTarget: "distribution", teacherModel };
   const totals = async (given: Partial<TrainConfig>, steps = given.steps!, existing: "fail" | "resume" = "fail"): Promise<number[]> => {
     const values: number[] = [];
@@ -133,6 +133,7 @@ describe("a training that matches distributions", () => {
   };
   before(async () => {
     for await (const event of train({ ...base, name: "flow", method: "latent-flow", losses: { "pixel-paper-l2": 1 }, steps: 3 }, options)) assert.ok(Number.isFinite(event.total));
+    for await (const event of train({ ...base, name: "image-teacher", steps: 1 }, options)) assert.ok(event.step);
   });
 
   it("runs compiled as it does step by step, in parts as well, its flow learns, and no tensor stays", async () => {
@@ -142,7 +143,7 @@ describe("a training that matches distributions", () => {
     compiled.forEach((value, index) => assert.ok(Math.abs(value - eager[index]) < 1e-3 * Math.abs(value), `value ${index}: ${value} compiled, ${eager[index]} eager`));
     (await totals({ ...config, name: "parts", accumulation: 2, steps: 2 })).forEach((value) => assert.ok(Number.isFinite(value)));
     // Of six samples a step two are matched, two refined, two distilled.
-    const shared = { distilledShare: 0.25, refinedShare: 0.25, batchSize: 8, endShare: 0.75, diagonalShare: 0, steps: 2 };
+    const shared = { initialModel, distilledShare: 0.25, refinedShare: 0.25, batchSize: 8, endShare: 0.75, diagonalShare: 0, steps: 2 };
     const [shares, eagerShares] = [await totals({ ...config, ...shared, name: "shares" }), await totals({ ...config, ...shared, name: "shares-eager", compile: false })];
     shares.forEach((value, index) => assert.ok(Math.abs(value - eagerShares[index]) < 1e-3 * Math.abs(value), `value ${index}: ${value} compiled, ${eagerShares[index]} eager`));
     assert.equal(tf.memory().numTensors, before);
@@ -162,13 +163,13 @@ describe("a training that matches distributions", () => {
   });
 
   it("refuses a teacher that is no latent flow, and says what it needs", async () => {
-    for await (const event of train({ ...base, name: "image-teacher", steps: 1 }, options)) assert.ok(event.step);
     const before = tf.memory().numTensors;
-    await assert.rejects(totals({ ...config, name: "refused", teacherModel: join(folder, "image-teacher", "model.safetensors") }), /endTarget "distribution" needs a teacher of the method "latent-flow"/);
+    await assert.rejects(totals({ ...config, name: "refused", teacherModel: initialModel }), /endTarget "distribution" needs a teacher of the method "latent-flow"/);
     assert.equal(tf.memory().numTensors, before);
     assert.throws(() => resolveConfig({ endTarget: "distribution", initialModel: "model.safetensors" }), /endTarget "distribution" learns from a trained latent flow: set teacherModel/);
     assert.throws(() => resolveConfig({ endTarget: "distribution", teacherModel: "flow.safetensors", method: "gan" }), /endTarget "distribution" is for the method "crossflow", not "gan"/);
-    assert.throws(() => resolveConfig({ endTarget: "distribution", teacherModel: "flow.safetensors", distilledShare: 0.6, refinedShare: 0.5 }), /distilledShare and refinedShare are parts of the same samples, and 0\.6 and 0\.5 are more than all/);
+    assert.throws(() => resolveConfig({ endTarget: "distribution", initialModel: "model.safetensors", teacherModel: "flow.safetensors", distilledShare: 0.6, refinedShare: 0.5 }), /distilledShare and refinedShare are parts of the same samples, and 0\.6 and 0\.5 are more than all/);
+    assert.throws(() => resolveConfig({ endTarget: "distribution", teacherModel: "flow.safetensors", refinedShare: 0.5 }), /refinedShare is the share of the samples that learn from the initial model's images .* set initialModel to its file/);
     assert.throws(() => resolveConfig({ sampleFlowRate: -1 }), /sampleFlowRate must be a number of at least 0/);
   });
 });

@@ -100,7 +100,7 @@ export interface TrainConfig extends TimeOptions, TimeSamplerOptions, AverageOpt
   matchingStep: number;
   /** Of endTarget "distribution": share of the samples with r = 0, those with t below 1 first, that learn by distillation, so that samples stay as different as the teacher's. */
   distilledShare: number;
-  /** Of endTarget "distribution": share of the samples with r = 0 that learn by refinement of the initial model's images, so that what those leave undecided is decided and no kind of image is lost. */
+  /** Of endTarget "distribution": share of the samples with r = 0 that learn by refinement of the initial model's images, so that what those leave undecided is decided, and samples are held near them. */
   refinedShare: number;
   /** Of refinement: from which share of t on the teacher's flow is followed; one step goes the way to there. */
   refinementStart: number;

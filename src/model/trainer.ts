@@ -136,7 +136,8 @@ export async function* train(given: Partial<TrainConfig>, options: TrainOptions 
     if (config.endTarget === "distribution") addSampleFlow(config, state, loadedTeacher!.flow!);
     if (isRefined(config)) {
       refined = await loadTeacher({ teacherModel: config.initialModel, initialModel: "" }, resources);
-      if (refined.flow) throw new Error(`${config.endTarget === "refinement" ? 'endTarget "refinement"' : "refinedShare"} refines the one-step images of a CrossFlow network, and ${config.initialModel} is a latent flow: choose another initial model, or set ${config.endTarget === "refinement" ? 'endTarget to "distillation"' : "refinedShare to 0"}`);
+      const [asked, instead] = config.endTarget === "refinement" ? ['endTarget "refinement"', 'endTarget to "distillation"'] : ["refinedShare", "refinedShare to 0"];
+      if (refined.flow) throw new Error(`${asked} refines the one-step images of a CrossFlow network, and ${config.initialModel} is a latent flow: choose another initial model, or set ${instead}`);
       frozen.oneStep = refined.teacher.imageOf;
     }
     if (config.endTarget === "reconstruction") {

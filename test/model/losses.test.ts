@@ -73,11 +73,11 @@ describe("losses, against PyTorch", () => {
     });
 
   // A time of 0.5 halves the residual: e = t R.
-  const edges = (error: tf.Tensor): tf.Scalar => evaluateLoss("edges", { F: error, residual: tf.mul(2, error), r: tf.zeros([error.shape[0]]), t: tf.fill([error.shape[0]], 0.5) } as unknown as Terms);
+  const edges = (error: tf.Tensor): tf.Scalar => evaluateLoss("pixel-edges", { F: error, residual: tf.mul(2, error), r: tf.zeros([error.shape[0]]), t: tf.fill([error.shape[0]], 0.5) } as unknown as Terms);
 
   const [height, width] = [4, 6];
   const errorAt = (at: (row: number, column: number) => number): tf.Tensor4D => tf.tensor4d(Float32Array.from({ length: 2 * height * width * 3 }, (_, index) => at(Math.floor(index / (3 * width)) % height, Math.floor(index / 3) % width)), [2, height, width, 3]);
-  it("edges sees no error that is the same everywhere, and counts a grain as often as it changes", () => {
+  it("pixel-edges sees no error that is the same everywhere, and counts a grain as often as it changes", () => {
     assertValue(edges(errorAt(() => 0.7)), 0, "a constant error");
     assertValue(edges(errorAt((row, column) => 0.1 * row + 0.3 * column)), (0.1 + 0.3) / 2, "a slope");
     assertValue(edges(errorAt((row, column) => 0.01 * (-1) ** (row + column))), 0.02, "a chequered grain");
@@ -86,7 +86,7 @@ describe("losses, against PyTorch", () => {
     assertValue(edges(errorAt((_, column) => Math.min(Math.max(column - 1, 0), 3) / 3)), step.dataSync()[0], "the same step, spread over three pixels");
   });
 
-  it("edges has a gradient in F that is its slope", () => {
+  it("pixel-edges has a gradient in F that is its slope", () => {
     const [noise, direction] = [1, 2].map((seed) => tf.randomNormal([2, 4, 6, 3], 0, 0.1, "float32", seed) as tf.Tensor4D);
     // Far from where a difference changes its sign the loss is linear.
     const error = tf.add(errorAt((row, column) => 0.5 * (-1) ** (row + column)), noise);

@@ -104,7 +104,7 @@ defineLoss("pixel-l1", pixelLoss({ distance: "L1", weight: "t^2/r", through: "re
 defineLoss("pixel-absolute", pixelLoss({ distance: "L1", adaptivePower: 0 }), { formula: "mean |e|, e as in pixel: each pixel pulls alike, flat areas beside an edge too", source: "ours" });
 defineLoss("pixel-huber", pixelLoss({ distance: "Huber" }), { formula: "as pixel, with Huber(e, 0.1) in place of e^2", source: "Huber, 1964" });
 defineLoss("pixel-pseudo-huber", pixelLoss({ distance: "pseudo-Huber" }), { formula: "as pixel, with 0.1^2 (sqrt(1 + (e / 0.1)^2) - 1) in place of e^2", source: "Charbonnier et al., 1997; Song and Dhariwal, 2024" });
-defineLoss("edges", edgeLoss(), { formula: "mean |e(next pixel) - e|, down and across, e as in pixel: flat areas lose their grain", source: "ours; Mathieu et al., 2016" });
+defineLoss("pixel-edges", edgeLoss(), { formula: "mean |e(next pixel) - e|, down and across, e as in pixel: flat areas lose their grain", source: "ours; Mathieu et al., 2016" });
 defineLoss("perceptual", perceptualLoss(), { formula: "mean Huber((phi(x_hat) - phi(x0)) / spread), where t (t - r) / r <= correctionLimit", source: `${PAPER}; the gate is ours` });
 defineLoss("perceptual-samples", perceptualLoss({ on: "F", gate: "near the end", gateLimit: 0.5 }), { formula: "mean Huber((phi(F) - phi(x0)) / spread), where r = 0 and t <= 0.5", source: "ours" });
 defineLoss("perceptual-consistency", perceptualConsistencyLoss(), { formula: "mean Huber((phi(F) - phi(endTarget)) / spread), where r = 0; endTarget as the option of that name says", source: "ours; consistency models (Song et al., 2023)" });

@@ -5,6 +5,7 @@ import type { TrainConfig } from "./config";
 import { differences } from "./differences";
 import { tf } from "./engine/tf";
 import { describeFileError, writeFileAtomic } from "./files";
+import { finerTokens, tokensPerSide } from "./finer-tokens";
 import { lossNetworksOf } from "./metrics/independence";
 import { assertSameParameters, disposeModel, loadModel, trainedStepsOf } from "./model";
 import { isOfHead, type NetworkConfig } from "./network";
@@ -124,7 +125,7 @@ export async function restoreCheckpoint(folder: string, state: TrainingState): P
 /**
  * Starts a training from a trained model: its weights become the weights and the averages. The optimiser's moments and the critic start anew.
  * The model may have been trained on other data with another encoder, as long as all sizes agree: the training then adapts it. Where one ends in images and the
- * other in latents (a latent flow that starts from a CrossFlow network), the head alone starts anew.
+ * other in latents (a latent flow that starts from a CrossFlow network), the head alone starts anew. Where its patches are larger, each of its tokens becomes several (finerTokens()).
  * @param file a model.safetensors that saveModel() wrote
  * @param state made by createTrainingState(), not yet trained
  * @returns what is known of the trainings that made the model
@@ -135,13 +136,16 @@ export async function startFromModel(file: string, state: TrainingState): Promis
   try {
     const keys = Object.keys(state.network) as (keyof NetworkConfig)[];
     const newHead = model.network.outputChannels !== state.network.outputChannels;
-    const differing = differences(model.network, state.network, keys.filter((key) => !(newHead && HEAD_SETTINGS.includes(key))));
+    const takesFinerTokens = tokensPerSide(model.network, state.network) !== undefined;
+    const differing = differences(model.network, state.network, keys.filter((key) => !(newHead && HEAD_SETTINGS.includes(key)) && !(takesFinerTokens && key === "patchSize")));
     if (differing !== "") throw new Error(`the model ${file} does not fit this training: ${differing}. Choose the preset and data it was trained with, or train without it`);
+    const weights = finerTokens(model.parameters, model.network, { ...model.network, patchSize: state.network.patchSize });
     for (const group of [state.variables.parameters, state.variables.average]) {
       for (const [name, variable] of Object.entries(group)) {
-        if (!(newHead && isOfHead(name))) tf.tidy(() => variable.assign(tf.add(model.parameters[name], 0)));
+        if (!(newHead && isOfHead(name))) tf.tidy(() => variable.assign(tf.add(weights[name], 0)));
       }
     }
+    tf.dispose(weights);
     return { lossNetworks: lossNetworksOf(model), steps: trainedStepsOf(model) ?? 0 };
   } finally {
     disposeModel(model);

@@ -13,6 +13,7 @@ import { labCommand } from "./lab";
 import { notebooksCommand } from "./notebooks";
 import { CommandError, EXIT, addExamples } from "./output";
 import { pageCommand } from "./page";
+import { pairsCommand } from "./pairs";
 import { sampleCommand } from "./sample";
 import { setupCommand } from "./setup";
 import { sweepCommand } from "./sweep";
@@ -21,7 +22,7 @@ import { weightsCommand } from "./weights";
 import { workshopCommand } from "./workshop";
 
 /** Each command in the order of the help; one file a command, which loads what it needs when it runs. */
-const COMMANDS: readonly (() => Command)[] = [setupCommand, doctorCommand, labCommand, workshopCommand, notebooksCommand, kernelCommand, dataCommand, encodeCommand, trainCommand, averageCommand, sampleCommand, evaluateCommand, sweepCommand, weightsCommand, pageCommand];
+const COMMANDS: readonly (() => Command)[] = [setupCommand, doctorCommand, labCommand, workshopCommand, notebooksCommand, kernelCommand, dataCommand, encodeCommand, pairsCommand, trainCommand, averageCommand, sampleCommand, evaluateCommand, sweepCommand, weightsCommand, pageCommand];
 
 /** The program `crossflow` with all its commands. */
 export function createProgram(): Command {

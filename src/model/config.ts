@@ -87,8 +87,10 @@ export interface TrainConfig extends TimeOptions, TimeSamplerOptions, AverageOpt
   timeShift: number;
   /** Along what F is differentiated: "conditional", eps - z (the paper's), or "marginal", its mean over the training latents of the class given z_t (ours). Of a latent flow: what its network learns. */
   velocity: string;
-  /** What F(z_t, 0, y) learns from: "derivative", dF/dt as everywhere (the paper's), "consistency", F at an earlier point of the trajectory, "distillation", a trained network after many steps of its flow (both ours), "distribution", F's own image as it has to change for the samples' distribution to match a trained flow's, "reconstruction", a trained network's one-step image once through the autoencoder, which cleans flat areas, or "refinement", the initial model's one-step image as a trained flow ends it. */
+  /** What F(z_t, 0, y) learns from: "derivative", dF/dt as everywhere (the paper's), "consistency", F at an earlier point of the trajectory, "distillation", a trained network after many steps of its flow (both ours), "distribution", F's own image as it has to change for the samples' distribution to match a trained flow's, "reconstruction", a trained network's one-step image once through the autoencoder, which cleans flat areas, "refinement", the initial model's one-step image as a trained flow ends it, or "pairs", images that were made of the noise before, so that no step waits for a teacher. */
   endTarget: string;
+  /** File of the noise and images that endTarget "pairs" learns from, which `crossflow pairs` writes. Samples with r = 0 then all start from noise, and a critic takes the pairs' images for real ones. */
+  pairsFile: string;
   /** File of the model that distillation, refinement and the matching of distributions learn from: of the method "latent-flow", whose latents the autoencoder decodes, or, for distillation, "crossflow". Empty: the initial model. */
   teacherModel: string;
   /** A worse model of the teacher's flow, trained for a shorter time or with a smaller network, from which the teacher is led away. Empty: none. */
@@ -234,7 +236,8 @@ export const TRAIN_OPTIONS: { [Key in keyof TrainConfig]: Option<TrainConfig[Key
   noiseShare: share(0.4, "share of the samples with r = 0"),
   timeShift: rate(1),
   velocity: oneOf<string>("marginal", ["conditional", "marginal"]),
-  endTarget: oneOf<string>("derivative", ["derivative", "consistency", "distillation", "distribution", "reconstruction", "refinement"]),
+  endTarget: oneOf<string>("derivative", ["derivative", "consistency", "distillation", "distribution", "reconstruction", "refinement", "pairs"]),
+  pairsFile: text("", "a file"),
   teacherModel: text("", "a file"),
   guideModel: text("", "a file"),
   guidance: { default: 2, unit: "", expected: "a number of at least 1", valid: (given) => isNumber(given) && given >= 1 },
@@ -315,6 +318,8 @@ export function resolveConfig(given: Partial<TrainConfig> = {}): TrainConfig {
   if (faults.length === 0 && config.endTarget === "refinement" && (config.teacherModel === "" || config.initialModel === "")) faults.push(`endTarget "refinement" learns from a network's one-step images as a trained latent flow ends them: set initialModel to the network's file (train --from FILE) and teacherModel to the flow's (train --teacher FILE)`);
   if (faults.length === 0 && config.endTarget === "distribution" && isRefined(config) && config.initialModel === "") faults.push(`refinedShare is the share of the samples that learn from the initial model's images as the teacher ends them: set initialModel to its file (train --from FILE), or refinedShare to 0`);
   if (faults.length === 0 && config.endTarget === "distribution" && config.distilledShare + config.refinedShare > 1) faults.push(`distilledShare and refinedShare are parts of the same samples, and ${config.distilledShare} and ${config.refinedShare} are more than all: lower one of them`);
+  if (faults.length === 0 && config.endTarget === "pairs" && config.pairsFile === "") faults.push(`endTarget "pairs" learns from noise and images that a teacher made before: set pairsFile to their file (npx crossflow pairs makes it; train --pairs FILE)`);
+  if (faults.length === 0 && config.endTarget !== "pairs" && config.pairsFile !== "") faults.push(`pairsFile serves endTarget "pairs", and endTarget is "${config.endTarget}": set it to "pairs", or leave out pairsFile`);
   for (const key of ["teacherModel", "guideModel"] as const) {
     const serves = key === "teacherModel" ? TAUGHT : TAUGHT.filter((target) => target !== "reconstruction");
     if (faults.length === 0 && config[key] !== "" && !serves.includes(config.endTarget)) faults.push(`${key} serves endTarget ${new Intl.ListFormat("en").format(serves.map((target) => `"${target}"`))}, and endTarget is "${config.endTarget}": set it to one of them, or leave out ${key}`);

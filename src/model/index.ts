@@ -22,6 +22,7 @@ export { latentReference, marginalVelocity, type LatentReference } from "./margi
 export { distillationTarget, guidedVelocity, LATENT_FLOW, latentFlowTeacher, latentsAlongFlow, loadTeacher, type LoadedTeacher, oneStepOf, OWN_FLOW, ownFlowTeacher, reconstructionTarget, REFINEMENT_STEPS, refinementTarget, type LatentsOf, type Teacher, type TeacherFiles, type TeacherSubject } from "./distillation";
 export { distributionTarget, MATCHING_DRAWS, MATCHING_TIMES, matchedLatents, sampleFlowLoss, type Noising } from "./distribution-matching";
 export { consistencyTarget, EARLIER_SHARE, latentsAtEarlierTimes, TRAJECTORY_STEPS } from "./consistency";
+export { makePairs, pairDraw, readPairs, type PairDraw, type Pairs, type PairsOptions, type PairsSubject } from "./pairs";
 export { networkConfig, PAPER_SETTINGS, PRESETS, resolveConfig, TRAIN_OPTIONS, type TrainConfig } from "./config";
 export * from "./layers";
 export { initializeParameters, network, parameterShapes, type NetworkConfig } from "./network";

@@ -19,6 +19,7 @@ import { latentReference } from "./marginal-velocity";
 import { networksOfLosses } from "./metrics/independence";
 import { saveModel, type Model } from "./model";
 import { emaDecayAt, learningRateAt, powerDecayAt, SNAPSHOT_SPREADS } from "./optimizer";
+import { pairDraw, readPairs, type PairDraw } from "./pairs";
 import { createProgress, type ProgressListener } from "./progress";
 import { randomStream, type RandomStream } from "./random";
 import { loadTrainingResources, trainingResources, type Resources, type TrainingResources } from "./resources";
@@ -109,6 +110,8 @@ export async function* train(given: Partial<TrainConfig>, options: TrainOptions 
   const step = trainingStep(config, state, frozen);
   let loadedTeacher: LoadedTeacher | undefined;
   let refined: LoadedTeacher | undefined;
+  let drawPairs: PairDraw | undefined;
+  let pairsNetworks: readonly string[] = [];
   let order: EpochBatches;
   let batches: BatchesAhead | undefined;
   let observer: { window: DiagnosticsWindow; probe: Probe } | undefined;
@@ -144,6 +147,11 @@ export async function* train(given: Partial<TrainConfig>, options: TrainOptions 
       if (loadedTeacher!.flow) throw new Error(`endTarget "reconstruction" learns from the one-step images of a CrossFlow network, and ${config.teacherModel || config.initialModel} is a latent flow: choose another, or set endTarget to "distillation"`);
       frozen.throughAutoencoder = (images) => tf.tidy(() => resources.encoder!.decode(resources.encoder!.encode(images)));
     }
+    if (config.endTarget === "pairs") {
+      const pairs = await readPairs(config.pairsFile, { ...resources.network, classNames: rows.classes, encoderFingerprint: resources.encoderFingerprint });
+      drawPairs = pairDraw(pairs);
+      pairsNetworks = pairs.lossNetworks;
+    }
     if (checkpoint) {
       const record = await restoreCheckpoint(checkpoint, state);
       if (record.encoder !== resources.encoderFingerprint || record.dataset !== rows.fingerprint) throw new Error(`run "${config.name}" was trained on other data or with another encoder: it can not go on with these`);
@@ -152,7 +160,7 @@ export async function* train(given: Partial<TrainConfig>, options: TrainOptions 
       seconds = record.seconds;
       earlier = { lossNetworks: record.earlierLossNetworks ?? [], steps: record.earlierSteps ?? 0 };
     } else if (config.initialModel !== "") earlier = await startFromModel(config.initialModel, state);
-    if (loadedTeacher) earlier.lossNetworks = [...new Set([...earlier.lossNetworks, ...loadedTeacher.lossNetworks])];
+    earlier.lossNetworks = [...new Set([...earlier.lossNetworks, ...(loadedTeacher?.lossNetworks ?? []), ...pairsNetworks])];
     const lossNetworks = networksOfLosses(config, earlier.lossNetworks);
     const averaged = (): Model => averagedModel(config, state, resources, { seconds, lossNetworks, earlierSteps: earlier.steps });
     await openRun(config, found);
@@ -172,13 +180,13 @@ export async function* train(given: Partial<TrainConfig>, options: TrainOptions 
       betweenSteps = false;
       const active = lossNames.filter((name) => state.step >= (config.lossStart[name] ?? 0));
       const criticLearns = adversarial !== undefined && state.step >= (config.lossStart[adversarial] ?? 0) - config.criticLead;
-      const inputs = stepInputs(config, state, await batches.next(), active, criticLearns, state.streams);
+      const inputs = stepInputs(config, state, await batches.next(), active, criticLearns, state.streams, { drawPairs });
       const { statics } = inputs;
       const ready = performance.now();
       const program = JSON.stringify(statics);
       let compileSeconds = 0;
       if (config.compile && !prepared.has(program)) {
-        await inStep(state.step + 1, () => prepareStep(step, config, state, rows, active, criticLearns, options.onProgress));
+        await inStep(state.step + 1, () => prepareStep(step, config, state, rows, active, criticLearns, drawPairs, options.onProgress));
         prepared.add(program);
         compileSeconds = (performance.now() - ready) / 1000;
       }
@@ -256,7 +264,7 @@ function levelsOf(network: FeatureNetwork | undefined): FeatureLevels | undefine
 }
 
 /** Compiles the step with made-up inputs before the first real one, so that every real step, of a new training or a resumed one, runs the same program. */
-async function prepareStep(step: TrainingStep, config: TrainConfig, state: TrainingState, rows: TrainingRows, active: string[], criticLearns: boolean, onProgress?: ProgressListener): Promise<void> {
+async function prepareStep(step: TrainingStep, config: TrainConfig, state: TrainingState, rows: TrainingRows, active: string[], criticLearns: boolean, drawPairs?: PairDraw, onProgress?: ProgressListener): Promise<void> {
   const label = "compiling the training step";
   const programs = step.programs().length;
   const started = performance.now();
@@ -264,7 +272,7 @@ async function prepareStep(step: TrainingStep, config: TrainConfig, state: Train
   const exampleRows = await Promise.all([0, 1].map((draw) => rows.read(Int32Array.from({ length: config.batchSize }, (_, index) => (index + draw) % rows.size), unflipped)));
   const examples = exampleRows.map((example, draw) => {
     const streams = Object.fromEntries(Object.keys(state.streams).map((name) => [name, randomStream(config.seed, `example ${draw} ${name}`)])) as Record<StreamName, RandomStream>;
-    return stepInputs(config, { ...state, step: state.step + draw, criticSteps: state.criticSteps + draw }, example, active, criticLearns, streams, draw + 1);
+    return stepInputs(config, { ...state, step: state.step + draw, criticSteps: state.criticSteps + draw }, example, active, criticLearns, streams, { drawPairs, rateScale: draw + 1 });
   });
   try {
     onProgress?.({ label, done: 0, total: 1, elapsedSeconds: 0, secondsLeft: undefined });
@@ -298,9 +306,17 @@ interface PreparedInputs {
   learningRate: number;
 }
 
-/** Draws all that one step is given anew. @param rateScale multiplies the rates; only the examples that are compiled with use it */
-function stepInputs(config: TrainConfig, state: Pick<TrainingState, "step" | "criticSteps" | "network">, { images, latents, labels }: Rows, active: string[], criticLearns: boolean, streams: Record<StreamName, RandomStream>, rateScale = 1): PreparedInputs {
+interface InputOptions {
+  /** Where samples with r = 0 learn from pairs. */
+  drawPairs?: PairDraw;
+  /** Multiplies the rates; only the examples that are compiled with use it. */
+  rateScale?: number;
+}
+
+/** Draws all that one step is given anew. */
+function stepInputs(config: TrainConfig, state: Pick<TrainingState, "step" | "criticSteps" | "network">, rows: Rows, active: string[], criticLearns: boolean, streams: Record<StreamName, RandomStream>, { drawPairs, rateScale = 1 }: InputOptions = {}): PreparedInputs {
   const { batchSize, accumulation } = config;
+  const { latents, labels } = rows;
   const { latentSize, latentChannels, imageSize } = state.network;
   const latentShape: [number, number, number, number] = [batchSize, latentSize, latentSize, latentChannels];
   const latentLength = latentSize * latentSize * latentChannels;
@@ -310,14 +326,22 @@ function stepInputs(config: TrainConfig, state: Pick<TrainingState, "step" | "cr
   const share = learningRateAt(state.step, { warmupSteps: config.warmupSteps, steps: config.steps, finalShare: config.finalRateShare }) * rateScale;
   const [r, t] = [joined("r"), joined("t")];
   // Not the network's imageSize, which is the latent's for a method whose network ends in latents.
-  const side = Math.sqrt(images.length / batchSize / 3);
+  const side = Math.sqrt(rows.images.length / batchSize / 3);
+  const eps = streams.noise.normal(latents.length);
+  const images = drawPairs ? rows.images.slice() : rows.images;
+  if (drawPairs) {
+    const { atEnd } = times[0];
+    const ofEnd = Array.from({ length: accumulation }, (_, part) => Array.from({ length: atEnd }, (_, row) => (part * batchSize) / accumulation + row)).flat();
+    drawPairs(ofEnd, labels, eps, images, streams.noise);
+    for (const row of ofEnd) t[row] = 1;
+  }
   // Drawn only where they count, so that the other trainings keep their streams.
   const shareOfT = config.endTarget === "consistency" ? streams.times.uniform(batchSize).map((u) => EARLIER_SHARE.least + (EARLIER_SHARE.most - EARLIER_SHARE.least) * u) : undefined;
   const tensors: StepInputs = {
     x0: tf.tensor4d(images, [batchSize, side, side, 3]),
     y: tf.tensor1d(labels, "int32"),
     z: tf.tensor4d(latents, latentShape),
-    eps: tf.tensor4d(streams.noise.normal(latents.length), latentShape),
+    eps: tf.tensor4d(eps, latentShape),
     r: tf.tensor1d(r),
     t: tf.tensor1d(t),
     earlier: tf.tensor1d(shareOfT ? t.map((time, index) => time * shareOfT[index]) : t),
@@ -371,14 +395,14 @@ function assertFinite(values: Record<string, number>, active: string[], step: nu
 
 /** A model of the state's averaged weights; shares their tensors. @param notes what else its provenance tells */
 function averagedModel(config: TrainConfig, state: TrainingState, resources: TrainingResources, { seconds = 0, ...notes }: { seconds?: number; lossNetworks?: string[]; earlierSteps?: number } = {}): Model {
-  const { initialModel, teacherModel, guideModel } = config;
+  const { initialModel, teacherModel, guideModel, pairsFile } = config;
   return {
     network: state.network,
     parameters: state.variables.average,
     classNames: [...resources.rows.classes],
     encoderFingerprint: resources.encoderFingerprint,
     minimumTime: config.minimumTime,
-    provenance: { config: { ...config, initialModel: portablePath(initialModel), teacherModel: portablePath(teacherModel), guideModel: portablePath(guideModel) }, steps: state.step, seconds: Math.round(seconds), dataset: resources.rows.fingerprint, ...notes },
+    provenance: { config: { ...config, initialModel: portablePath(initialModel), teacherModel: portablePath(teacherModel), guideModel: portablePath(guideModel), pairsFile: portablePath(pairsFile) }, steps: state.step, seconds: Math.round(seconds), dataset: resources.rows.fingerprint, ...notes },
   };
 }
 

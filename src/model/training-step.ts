@@ -158,6 +158,7 @@ function partGradients(config: TrainConfig, state: TrainingState, part: BatchPar
     derivative: () => undefined,
     consistency: () => consistencyTarget(average, atEnd(zT), atEnd(part.t), atEnd(part.earlier), atEnd(part.y), options.reference!),
     distillation: () => distillationTarget(options.teacher!, atEnd(zT), atEnd(part.t), atEnd(part.y)),
+    pairs: () => atEnd(part.x0),
     reconstruction: () => reconstructionTarget(options.teacher!, options.throughAutoencoder!, atEnd(zT), atEnd(part.y)),
     refinement: () => refinementTarget(options.teacher!, options.oneStep!, options.latentsOf!, atEnd(zT), atEnd(part.t), atEnd(part.y), config.refinementStart),
     distribution: () => {

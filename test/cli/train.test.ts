@@ -107,6 +107,28 @@ describe("crossflow train", () => {
     assert.ok(!existsSync(join(runs, "mine")));
   });
 
+  it("learns from pairs that a flow made before, and says what is wrong with them", () => {
+    const [source, flow] = ["source", "flow"].map((name) => runPaths(name, runs).modelFile);
+    const file = join(project.folder, "pairs.safetensors");
+    const made = project.run(["pairs", file, "--teacher", flow, "--guide", flow, "--from", source, "--count", "16", "--json"]);
+    assert.equal(made.code, 0, made.stderr);
+    const { pairs, recipe } = JSON.parse(made.stdout) as { pairs: number; recipe: string };
+    assert.equal(pairs, 16);
+    assert.match(recipe, /^teacher \S+model\.safetensors \(\w{12}\), guide \S+ \(\w{12}\) with guidance 2, images of \S+ \(\w{12}\) from time 0\.5, seed 0$/);
+    const { code, stderr } = project.run(["train", "by-pairs", ...SMALL, "--steps", "1", "--from", source, "--pairs", file]);
+    assert.equal(code, 0, stderr);
+    const { endTarget, pairsFile } = JSON.parse(readFileSync(join(runs, "by-pairs", "config.json"), "utf8")) as Record<string, unknown>;
+    assert.deepEqual([endTarget, pairsFile], ["pairs", file]);
+    const refusal = (...flags: string[]): string => project.run(["pairs", ...flags]).stderr;
+    assert.match(refusal(file, "--teacher", flow, "--count", "32"), /holds pairs that were made otherwise/);
+    assert.match(refusal(join(project.folder, "more.safetensors"), "--teacher", source), /--teacher must be a model of the method "latent-flow"/);
+    assert.match(refusal(join(project.folder, "more.safetensors"), "--teacher", flow, "--from", flow), /--from must be a CrossFlow network, and .* is a latent flow/);
+    assert.match(refusal("more.txt", "--teacher", flow), /Pairs are kept in a \.safetensors file, not more\.txt/);
+    assert.match(refusal(file, "--teacher", flow, "--start", "2"), /--start is a time above 0 and at most 1, not 2/);
+    assert.match(failure(["train", "mine", ...SMALL, "--pairs", source]), /holds no pairs/);
+    assert.ok(!existsSync(join(runs, "mine")));
+  });
+
   it("of a latent flow, draws pictures of the data's size in as many evaluations as are asked for", async () => {
     const [source, out] = [runPaths("source", runs).modelFile, join(project.folder, "flow.png")];
     const { code, stderr } = project.run(["sample", "flow", "--count", "2", "--scale", "1", "--evaluations", "4", "--out", out, "--json"]);

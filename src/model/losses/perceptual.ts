@@ -44,7 +44,7 @@ export function perceptualLoss(options: Partial<PerceptualLossOptions> = {}): Lo
  */
 export function perceptualConsistencyLoss({ huberDelta, samples }: Pick<PerceptualLossOptions, "huberDelta" | "samples"> = { huberDelta: PERCEPTUAL_LOSS_DEFAULTS.huberDelta, samples: 12 }): Loss {
   return ({ F, endTarget, features }) => {
-    if (!endTarget) throw new Error('it compares with what F shall be at r = 0: set endTarget to "consistency", "distillation", "distribution", "reconstruction" or "refinement", and endShare above 0');
+    if (!endTarget) throw new Error('it compares with what F shall be at r = 0: set endTarget to "consistency", "distillation", "distribution", "reconstruction", "refinement" or "pairs", and endShare above 0');
     const count = samples > 0 ? Math.min(samples, endTarget.shape[0]) : endTarget.shape[0];
     return featureDistance(features, tf.slice(F, 0, count), tf.slice(endTarget, 0, count), tf.ones([count]), { batchSize: F.shape[0], huberDelta });
   };

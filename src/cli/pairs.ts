@@ -1,11 +1,11 @@
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import { portablePath } from "../model/files";
 import { formatProgress } from "../model/progress";
 import { createReporter } from "../setup/report";
 import type { TrainConfig } from "../model/config";
-import type { LoadedTeacher, Teacher } from "../model/distillation";
+import type { LoadedTeacher, RefinementNoise, RefinementOptions, Teacher } from "../model/distillation";
 import type { tf } from "../model/engine/tf";
 import { CommandError, EXIT, addExamples, addJsonOption, formatTable, interruptSignal } from "./output";
 import { wholeNumber } from "./sample";
@@ -16,6 +16,8 @@ interface PairsFlags {
   guidance: number;
   from?: string;
   start: number;
+  noise: RefinementNoise;
+  evaluations: number;
   count: number;
   seed: number;
   json?: boolean;
@@ -30,6 +32,8 @@ export function pairsCommand(): Command {
     .option("--guidance <factor>", "how far it is led away, 1 and above", Number, 2)
     .option("--from <file>", "a CrossFlow network whose one-step images the flow ends; without it images are the flow's own")
     .option("--start <time>", "with --from: the time from which the flow is followed, above 0 and at most 1", Number, 0.5)
+    .addOption(new Option("--noise <kind>", "with --from: the noise with which an image is taken back to there: that it was made of, or that with its channels exchanged").choices(["own", "exchanged"]).default("exchanged"))
+    .option("--evaluations <count>", "evaluations of the flow for an image", wholeNumber, 8)
     .option("--count <pairs>", "pairs in all, of each class as many", wholeNumber, 8000)
     .option("--seed <number>", "seed of the noise", wholeNumber, 0);
   addJsonOption(command).action(makePairsFile);
@@ -43,6 +47,7 @@ export function pairsCommand(): Command {
 async function makePairsFile(file: string, flags: PairsFlags): Promise<void> {
   if (!file.endsWith(".safetensors")) throw new CommandError(`Pairs are kept in a .safetensors file, not ${file}.`, EXIT.usage);
   if (!(flags.start > 0 && flags.start <= 1)) throw new CommandError(`--start is a time above 0 and at most 1, not ${flags.start}.`, EXIT.usage);
+  if (flags.evaluations < 1) throw new CommandError("--evaluations must be at least 1, not 0.", EXIT.usage);
   if (!(flags.guidance >= 1)) throw new CommandError(`--guidance is a factor of at least 1, not ${flags.guidance}.`, EXIT.usage);
   const { startEngine } = await import("../model/engine/index.js");
   const { makePairs } = await import("../model/pairs.js");
@@ -55,7 +60,7 @@ async function makePairsFile(file: string, flags: PairsFlags): Promise<void> {
   const reporter = createReporter(process.stderr);
   const signal = interruptSignal();
   const options = { signal, onProgress: (event: Parameters<typeof formatProgress>[0]) => reporter.update(formatProgress(event)) };
-  const { teacher: teacherModel, guide: guideModel = "", guidance, from, start, count, seed } = flags;
+  const { teacher: teacherModel, guide: guideModel = "", guidance, from, start, noise, evaluations, count, seed } = flags;
   const model = await loadModel(teacherModel);
   disposeModel(model);
   const config = resolveConfig(model.provenance.config as Partial<TrainConfig>);
@@ -75,10 +80,11 @@ async function makePairsFile(file: string, flags: PairsFlags): Promise<void> {
     const recipe = [
       `teacher ${fingerprinted(teacherModel)}`,
       ...(guideModel === "" ? [] : [`guide ${fingerprinted(guideModel)} with guidance ${guidance}`]),
-      ...(from === undefined ? [] : [`images of ${fingerprinted(from)} from time ${start}`]),
+      ...(from === undefined ? [] : [`images of ${fingerprinted(from)} from time ${start} of ${noise} noise`]),
+      `${evaluations} evaluations`,
       `seed ${seed}`,
     ].join(", ");
-    const made = await makePairs(file, await imagesOf(flow.teacher, network?.teacher.imageOf, (images) => encoder.encode(images), start), {
+    const made = await makePairs(file, await imagesOf(flow.teacher, network?.teacher.imageOf, (images) => encoder.encode(images), { start, noise, steps: evaluations }), {
       ...options, ...subject.network, classNames: model.classNames, encoderFingerprint: encoder.fingerprint, lossNetworks: [...new Set(loaded.flatMap(({ lossNetworks }) => lossNetworks))], recipe, count, seed,
     });
     if (flags.json) console.log(JSON.stringify({ ok: true, file, pairs: made, recipe }, null, 2));
@@ -93,12 +99,12 @@ async function makePairsFile(file: string, flags: PairsFlags): Promise<void> {
 }
 
 /** What makes the images: the flow from noise, or the rest of the way from where a network's one step leads. */
-async function imagesOf(teacher: Teacher, oneStep: Teacher["imageOf"] | undefined, latentsOf: (images: tf.Tensor4D) => tf.Tensor4D, start: number): Promise<(eps: tf.Tensor4D, y: tf.Tensor1D) => tf.Tensor4D> {
+async function imagesOf(teacher: Teacher, oneStep: Teacher["imageOf"] | undefined, latentsOf: (images: tf.Tensor4D) => tf.Tensor4D, options: RefinementOptions): Promise<(eps: tf.Tensor4D, y: tf.Tensor1D) => tf.Tensor4D> {
   const { distillationTarget, refinementTarget } = await import("../model/distillation.js");
   const { tf } = await import("../model/engine/tf.js");
   return (eps, y) => tf.tidy(() => {
     const t = tf.ones([eps.shape[0]]) as tf.Tensor1D;
-    return oneStep ? refinementTarget(teacher, oneStep, latentsOf, eps, t, y, start) : distillationTarget(teacher, eps, t, y);
+    return oneStep ? refinementTarget(teacher, oneStep, latentsOf, eps, t, y, options) : distillationTarget({ ...teacher, steps: options.steps }, eps, t, y);
   });
 }
 

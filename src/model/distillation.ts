@@ -5,7 +5,7 @@ import { lossNetworksOf } from "./metrics/independence";
 import { disposeModel, evaluateModel, loadModel, trainingMethodOf, type Model } from "./model";
 import type { NetworkConfig } from "./network";
 import type { ImageField } from "./objective";
-import { followFlow, perSample } from "./trajectory";
+import { followFlow, latentAt, perSample } from "./trajectory";
 
 /** Images [B, H, W, 3] in [-1, 1] -> normalised latents [B, h, w, c]: an encoder's encode(). */
 export type LatentsOf = (images: tf.Tensor4D) => tf.Tensor4D;
@@ -94,28 +94,50 @@ export function reconstructionTarget({ imageOf }: Pick<Teacher, "imageOf">, thro
   return tf.tidy(() => throughAutoencoder(tf.clipByValue(imageOf(zT, y), -1, 1)));
 }
 
-/** In how many of Euler's steps a teacher goes the rest of the way. */
-export const REFINEMENT_STEPS = 4;
+/** With which noise a one-step image is taken back to a time: that it was made of, or that noise with its channels exchanged. */
+export type RefinementNoise = "own" | "exchanged";
+
+export interface RefinementOptions {
+  /** The share of t from which the flow is followed, from 0 (the image once through the autoencoder) to 1 (of its own noise: the flow's own image, which is distillation). */
+  start: number;
+  noise: RefinementNoise;
+  /** In how many of Euler's steps. */
+  steps: number;
+}
+
+export const REFINEMENT_DEFAULTS: RefinementOptions = { start: 0.3, noise: "own", steps: 4 };
 
 /**
- * What F(z_t, 0, y) has to be to look like a flow's images without having to become other images (ours): a frozen network's one step goes most of the way, a flow of latents the rest.
- * The latent of the one-step image is the end of a straight line from z_t; from the point at a share of t on that line the teacher's flow is followed to its end. Which image
- * it becomes is settled by the noise and the frozen network, so that one step needs not to average over images as with distillationTarget(); what the network left undecided, a
- * colour between two, half a mark, the flow decides.
+ * Another noise, made of one: channels in reverse order, every second negated. It is as normal as the first; where channels are even in number, the two are at right
+ * angles at each place.
+ * @param eps [B, h, w, c]
+ */
+export function exchangedNoise(eps: tf.Tensor4D): tf.Tensor4D {
+  const channels = eps.shape[3];
+  return tf.tidy(() => tf.mul(tf.reverse(eps, 3), tf.tensor4d(Array.from({ length: channels }, (_, channel) => (channel % 2 === 0 ? 1 : -1)), [1, 1, 1, channels])) as tf.Tensor4D);
+}
+
+/**
+ * What F(z_t, 0, y) has to be to look like a flow's images without having to become other images (ours; that a flow ends what is taken back to a time in its own manner
+ * is Meng et al.'s, 2022, "SDEdit"): a frozen network's one step goes most of the way, a flow of latents the rest. The latent of the one-step image is taken back to a share of t
+ * with noise, and from there the teacher's flow is followed to its end. Which image it becomes is settled by the noise and the frozen network, so that one step needs not to average
+ * over images as with distillationTarget(); what the network left undecided, a colour between two, half a mark, the flow decides. Taken back with the noise that it was made
+ * of, an image stays on the straight line to z_t; but the flow knows images under noise that has nothing to do with them, which exchanged noise comes nearer to.
  * @param teacher a flow of latents
  * @param oneStep the frozen network, as oneStepOf() gives it
  * @param latentsOf the encoder; it is given the images clamped to [-1, 1]
  * @param zT latents [B, h, w, c]
  * @param t times [B], above 0
  * @param y class labels, int32 [B]
- * @param start the share of t from which the flow is followed, from 0 (the image once through the autoencoder) to 1 (the flow's own image, which is distillation)
  * @returns images [B, H, W, 3]
  */
-export function refinementTarget(teacher: Teacher, oneStep: Teacher["imageOf"], latentsOf: LatentsOf, zT: tf.Tensor4D, t: tf.Tensor1D, y: tf.Tensor1D, start: number): tf.Tensor4D {
+export function refinementTarget(teacher: Teacher, oneStep: Teacher["imageOf"], latentsOf: LatentsOf, zT: tf.Tensor4D, t: tf.Tensor1D, y: tf.Tensor1D, options: Partial<RefinementOptions> = {}): tf.Tensor4D {
+  const { start, noise, steps } = { ...REFINEMENT_DEFAULTS, ...options };
   return tf.tidy(() => {
     const end = latentsOf(tf.clipByValue(oneStep(zT, y), -1, 1));
-    const point = tf.add(end, tf.mul(start, tf.sub(zT, end))) as tf.Tensor4D;
-    return distillationTarget({ ...teacher, steps: REFINEMENT_STEPS }, point, tf.mul(t, start), y);
+    const time = tf.mul(t, start) as tf.Tensor1D;
+    const eps = tf.add(end, tf.div(tf.sub(zT, end), perSample(t))) as tf.Tensor4D; // z_t = (1 - t) end + t eps
+    return distillationTarget({ ...teacher, steps }, latentAt(end, noise === "own" ? eps : exchangedNoise(eps), time), time, y);
   });
 }
 

@@ -19,7 +19,7 @@ export { followFlow, latentAt, perSample, sampleTimes, timeShiftFor, velocity, t
 
 export { latentReference, marginalVelocity, type LatentReference } from "./marginal-velocity";
 
-export { distillationTarget, guidedVelocity, LATENT_FLOW, latentFlowTeacher, latentsAlongFlow, loadTeacher, type LoadedTeacher, oneStepOf, OWN_FLOW, ownFlowTeacher, reconstructionTarget, REFINEMENT_STEPS, refinementTarget, type LatentsOf, type Teacher, type TeacherFiles, type TeacherSubject } from "./distillation";
+export { distillationTarget, exchangedNoise, guidedVelocity, LATENT_FLOW, latentFlowTeacher, latentsAlongFlow, loadTeacher, type LoadedTeacher, oneStepOf, OWN_FLOW, ownFlowTeacher, reconstructionTarget, REFINEMENT_DEFAULTS, refinementTarget, type LatentsOf, type RefinementNoise, type RefinementOptions, type Teacher, type TeacherFiles, type TeacherSubject } from "./distillation";
 export { distributionTarget, MATCHING_DRAWS, MATCHING_TIMES, matchedLatents, sampleFlowLoss, type Noising } from "./distribution-matching";
 export { consistencyTarget, EARLIER_SHARE, latentsAtEarlierTimes, TRAJECTORY_STEPS } from "./consistency";
 export { makePairs, pairDraw, readPairs, type PairDraw, type Pairs, type PairsOptions, type PairsSubject } from "./pairs";

@@ -1,7 +1,7 @@
 import { methodNamed } from "./baselines";
 import type { TrainConfig } from "./config";
 import { consistencyTarget } from "./consistency";
-import { distillationTarget, oneStepOf, reconstructionTarget, refinementTarget, type LatentsOf, type Teacher } from "./distillation";
+import { distillationTarget, oneStepOf, reconstructionTarget, refinementTarget, type LatentsOf, type RefinementNoise, type RefinementOptions, type Teacher } from "./distillation";
 import { distributionTarget, MATCHING_DRAWS, sampleFlowLoss, type Noising } from "./distribution-matching";
 import { augment, augmentationsOf, type AugmentationDraws } from "./augmentation";
 import { critic, type Scores } from "./critic";
@@ -133,6 +133,8 @@ interface PartOptions extends FrozenParts {
   noising?: Noising;
 }
 
+const refinementOf = ({ refinementStart, refinementNoise }: TrainConfig): Partial<RefinementOptions> => ({ start: refinementStart, noise: refinementNoise as RefinementNoise });
+
 /** Latents of samples [N, h, w, c] with their classes [N], kept. */
 interface SampledLatents {
   z: tf.Tensor4D;
@@ -160,7 +162,7 @@ function partGradients(config: TrainConfig, state: TrainingState, part: BatchPar
     distillation: () => distillationTarget(options.teacher!, atEnd(zT), atEnd(part.t), atEnd(part.y)),
     pairs: () => atEnd(part.x0),
     reconstruction: () => reconstructionTarget(options.teacher!, options.throughAutoencoder!, atEnd(zT), atEnd(part.y)),
-    refinement: () => refinementTarget(options.teacher!, options.oneStep!, options.latentsOf!, atEnd(zT), atEnd(part.t), atEnd(part.y), config.refinementStart),
+    refinement: () => refinementTarget(options.teacher!, options.oneStep!, options.latentsOf!, atEnd(zT), atEnd(part.t), atEnd(part.y), refinementOf(config)),
     distribution: () => {
       const [refined, distilled] = [config.refinedShare, config.distilledShare].map((share) => Math.round(options.atEnd * share));
       const matched = Math.max(options.atEnd - refined - distilled, 0);
@@ -179,7 +181,7 @@ function partGradients(config: TrainConfig, state: TrainingState, part: BatchPar
         if (to > from) targets.push(targetOf(rows(zT, from, to), rows(part.t, from, to), rows(part.y, from, to)));
       };
       const untilDistilled = Math.min(matched + refined, options.atEnd);
-      unmatched(matched, untilDistilled, (z, t, y) => refinementTarget(options.teacher!, options.oneStep!, options.latentsOf!, z, t, y, config.refinementStart));
+      unmatched(matched, untilDistilled, (z, t, y) => refinementTarget(options.teacher!, options.oneStep!, options.latentsOf!, z, t, y, refinementOf(config)));
       unmatched(untilDistilled, options.atEnd, (z, t, y) => distillationTarget(options.teacher!, z, t, y));
       return tf.concat(targets, 0);
     },

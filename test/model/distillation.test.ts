@@ -128,7 +128,7 @@ describe("a refinement", () => {
     const watched: Teacher = { ...teacher, velocityAt: (point, time, labels) => (points.push(Array.from(point.dataSync())), teacher.velocityAt(point, time, labels)) };
     const labels = y();
     const before = tf.memory().numTensors;
-    const target = refinementTarget(watched, oneStep, (images) => images, zT, t, labels, 0.4);
+    const target = refinementTarget(watched, oneStep, (images) => images, zT, t, labels, { start: 0.4 });
     assert.equal(tf.memory().numTensors, before + 1);
     const near = (actual: number[], wanted: number[]): boolean => actual.every((value, index) => Math.abs(value - wanted[index]) < 1e-6);
     assert.ok(near(points[0], [0.3 + 0.4 * 1, 0.3 - 0.4 * 1]), points[0].join());
@@ -138,11 +138,30 @@ describe("a refinement", () => {
     assert.ok(apart(target, tf.fill([2, 1, 1, 1], 0.6)) < 1e-6);
   });
 
+  it("with exchanged noise starts from another point at the same distance, made of noise at right angles", () => {
+    const z = tf.tensor4d(randomStream(5, "noise").normal(2 * 3 * 3 * 4), [2, 3, 3, 4]);
+    const time = tf.tensor1d([1, 0.4]);
+    const points: tf.Tensor[] = [];
+    const teacher = latentFlowTeacher((point) => (points.push(tf.keep(point.clone())), tf.zerosLike(point)), (latents) => latents);
+    const image = tf.fill([2, 3, 3, 4], 0.25) as tf.Tensor4D;
+    for (const noise of ["own", "exchanged"] as const) refinementTarget(teacher, () => tf.clone(image), (images) => images, z, time, y(), { start: 0.5, noise, steps: 1 });
+    // The end is the image: z_t = (1 - t) image + t eps, and the point is (1 - t / 2) image + (t / 2) eps, exchanged or not.
+    const eps = tf.div(tf.sub(z, tf.mul(tf.sub(1, perSample(time)), image)), perSample(time));
+    const [own, exchanged] = points.map((point) => tf.div(tf.sub(point, tf.mul(tf.sub(1, tf.div(perSample(time), 2)), image)), tf.div(perSample(time), 2)));
+    assert.ok(apart(own, eps) < 1e-5);
+    const [a, b] = [eps, exchanged].map((tensor) => Array.from(tensor.dataSync()));
+    for (let place = 0; place < a.length; place += 4) {
+      [b[place] - a[place + 3], b[place + 1] + a[place + 2], b[place + 2] - a[place + 1], b[place + 3] + a[place]].forEach((difference) => assert.ok(Math.abs(difference) < 1e-5));
+      assert.ok(Math.abs([0, 1, 2, 3].reduce((sum, channel) => sum + a[place + channel] * b[place + channel], 0)) < 1e-4, "at right angles");
+    }
+    tf.dispose(points);
+  });
+
   it("goes from the one-step image through the autoencoder to the teacher's own image as the share goes from 0 to 1", () => {
     const tenfold = (images: tf.Tensor4D): tf.Tensor4D => tf.mul(images, 10) as tf.Tensor4D;
     const bright: Teacher["imageOf"] = (z) => tf.fill(z.shape, 4) as tf.Tensor4D;
-    assert.ok(apart(refinementTarget(towards(-2), bright, tenfold, zT, t, y(), 0), tf.fill([2, 1, 1, 1], 20)) < 1e-4, "clamped to 1, encoded to 10, decoded to 20");
-    const whole = refinementTarget(towards(-2), bright, tenfold, zT, t, y(), 1);
+    assert.ok(apart(refinementTarget(towards(-2), bright, tenfold, zT, t, y(), { start: 0 }), tf.fill([2, 1, 1, 1], 20)) < 1e-4, "clamped to 1, encoded to 10, decoded to 20");
+    const whole = refinementTarget(towards(-2), bright, tenfold, zT, t, y(), { start: 1 });
     assert.ok(apart(whole, distillationTarget({ ...towards(-2), steps: 4 }, zT, t, y())) < 1e-5);
     assert.ok(apart(whole, tf.fill([2, 1, 1, 1], -4)) < 1e-5);
   });
@@ -264,6 +283,7 @@ describe("a training by distillation", () => {
     assert.throws(() => resolveConfig({ endTarget: "distillation" }), /learns from a trained network: set teacherModel to its file \(train --teacher FILE\), or initialModel/);
     assert.throws(() => resolveConfig({ teacherModel: "model.safetensors" }), /teacherModel serves endTarget "distillation", "distribution", "reconstruction", and "refinement", and endTarget is "derivative"/);
     for (const given of [{ initialModel: "model.safetensors" }, { teacherModel: "flow.safetensors" }]) assert.throws(() => resolveConfig({ endTarget: "refinement", ...given }), /endTarget "refinement" learns from a network's one-step images as a trained latent flow ends them: set initialModel .*\(train --from FILE\) and teacherModel .*\(train --teacher FILE\)/);
+    assert.throws(() => resolveConfig({ refinementNoise: "swapped" }), /refinementNoise must be one of own, exchanged/);
     assert.throws(() => resolveConfig({ refinementStart: 1.5 }), /refinementStart must be a number from 0 to 1/);
     assert.throws(() => resolveConfig({ endTarget: "reconstruction" }), /endTarget "reconstruction" learns from a trained network: set teacherModel/);
     assert.throws(() => resolveConfig({ endTarget: "reconstruction", initialModel: "model.safetensors", guideModel: "early.safetensors" }), /guideModel serves endTarget "distillation", "distribution", and "refinement", and endTarget is "reconstruction"/);

@@ -89,7 +89,7 @@ export function formatEvaluation(file: string, result: Evaluation, temperature =
   return formatTable([
     ["model", file],
     ["measured", `${sampling}${temperature === SAMPLE_TEMPERATURE ? "" : ` at temperature ${temperature}`}; ${evaluationCaption(result)}`],
-    ...evaluationTable(result).map(({ measure, value, "95 % interval": interval }) => [measure, interval === "-" ? value : `${value}, 95 % interval ${interval}`]),
+    ...evaluationTable(result).map(({ measure, value, "95 % interval": interval, best }) => [measure, `${value}${interval === "-" ? "" : `, 95 % interval ${interval}`}${best.endsWith("the data's") ? `; ${best}` : ""}`]),
     ...(note === undefined ? [] : [["losses", note]]),
   ]);
 }

@@ -3,12 +3,14 @@ import { statSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { generateImages, generateLatents } from "../../src/model/baselines";
-import { AVATAR_CLASSES } from "../../src/model/data";
+import { AVATAR_CLASSES, imageBatch, loadAvatars } from "../../src/model/data";
 import { loadEncoder, type Encoder } from "../../src/model/encoder";
 import { startEngine } from "../../src/model/engine";
 import { tf } from "../../src/model/engine/tf";
 import { loadClassifier, type Classifier } from "../../src/model/features/classifier";
 import { projectRoot } from "../../src/model/files";
+import { asSaved } from "../../src/model/metrics/feature-set";
+import { accumulateSurface, type SurfaceMeasures } from "../../src/model/metrics/surface";
 import { disposeModel, loadModel, type Model } from "../../src/model/model";
 import { sample } from "../../src/model/sampler";
 
@@ -56,6 +58,24 @@ describe("the weights that come with the project", () => {
     const labels = asked(512);
     const share = accuracy(sample(network, labels, { seed: 11 }), labels);
     assert.ok(share >= 0.97, `${share} of 512 samples`);
+  });
+
+  it("one evaluation has no seams between patches, and is as flat and as sharp as the autoencoder leaves real images", async () => {
+    const { test } = await loadAvatars();
+    const surfaceOf = async (images: tf.Tensor4D): Promise<SurfaceMeasures> => {
+      const surface = accumulateSurface();
+      const saved = asSaved(images);
+      await surface.add(saved);
+      tf.dispose([images, saved]);
+      return surface.finish();
+    };
+    const { images, labels } = imageBatch(test, Int32Array.from({ length: 512 }, (_, index) => index));
+    const [asked, reconstructed] = [await labels.data(), encoder.decode(tf.tidy(() => encoder.encode(images)))];
+    labels.dispose();
+    const [real, kept, drawn] = [await surfaceOf(images), await surfaceOf(reconstructed), await surfaceOf(sample(network, asked, { seed: 13 }))];
+    const told = JSON.stringify({ real, kept, drawn });
+    assert.ok(Math.abs(drawn.seams! - real.seams!) < 0.15, told);
+    assert.ok(drawn.flat > 0.9 * kept.flat && drawn.softEdges! < kept.softEdges! + 0.04, told);
   });
 
   it("the flow's latents are of the class that was asked for, by the autoencoder's decoder and by the network as a decoder", () => {

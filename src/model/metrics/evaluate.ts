@@ -10,7 +10,7 @@ import type { Lpips } from "../features/lpips";
 import { bootstrapMean, type Interval } from "./bootstrap";
 import { classAccuracy, type ClassAccuracy } from "./class-accuracy";
 import { densityCoverage } from "./density-coverage";
-import { collectFeatures, datasetFeatures, featureTensor, type ImageBatches } from "./feature-set";
+import { collectFeatures, datasetBatches, datasetFeatures, featureTensor, type ImageBatches } from "./feature-set";
 import { frechetDistance } from "./frechet";
 import { frechetStandardError } from "./frechet-error";
 import { accumulateInceptionScore, type InceptionScore } from "./inception-score";
@@ -18,6 +18,7 @@ import { isIndependent } from "./independence";
 import { kernelDistance } from "./kid";
 import { pairDistances } from "./lpips-diversity";
 import { precisionRecallMembers } from "./precision-recall";
+import { accumulateSurface, type SurfaceMeasures } from "./surface";
 import { checkComparable, type ReferenceStatistics } from "./statistics";
 
 /** The networks that judge images. */
@@ -113,6 +114,8 @@ export interface Evaluation {
   classAccuracy: ClassAccuracy | undefined;
   /** Mean LPIPS distance of pairs of one class, with its 95 % interval over the pairs; higher is more diverse. Undefined without the network, and where no batch holds a pair. */
   lpipsDiversity: (Interval & { pairs: number }) | undefined;
+  /** Seams, flat areas and edges of the images, and of those of the split that they were compared with. */
+  surface: { generated: SurfaceMeasures; reference: SurfaceMeasures };
 }
 
 /** The network of the standard evaluation. Losses use EfficientNet-Lite0 by default. */
@@ -162,12 +165,14 @@ export async function evaluateImages(images: ImageBatches, reference: Dataset, n
   const pairs: number[] = [];
   const inception = "logits" in network ? (network as Inception) : undefined;
   const score = inception && count >= 10 ? accumulateInceptionScore(count) : undefined;
+  const surface = accumulateSurface();
   const generated = await collectFeatures(images, network, count, {
     onProgress,
     signal,
     seed,
     label: "measuring images",
     visit: async (batch, labels) => {
+      await surface.add(batch);
       if (judge) {
         const classes = tf.tidy(() => judge.logits(batch).argMax(1));
         asked.push(...(await labels.data()));
@@ -183,6 +188,12 @@ export async function evaluateImages(images: ImageBatches, reference: Dataset, n
     },
   });
 
+  const realSurface = accumulateSurface();
+  for (const { images: batch, labels } of datasetBatches(reference)) {
+    await realSurface.add(batch);
+    tf.dispose([batch, labels]);
+    signal?.throwIfAborted();
+  }
   const compared = referenceStatistics ?? real.statistics;
   const distance = frechetDistance(generated.statistics, compared);
   const [realTensor, generatedTensor] = [featureTensor(real), featureTensor(generated)];
@@ -233,6 +244,7 @@ export async function evaluateImages(images: ImageBatches, reference: Dataset, n
       inceptionScore: score?.finish(),
       classAccuracy: judge && classAccuracy(asked, seen, reference.classes.length, { seed }),
       lpipsDiversity: pairs.length > 0 ? { ...bootstrapMean(pairs, { seed }), pairs: pairs.length } : undefined,
+      surface: { generated: surface.finish(), reference: realSurface.finish() },
     };
   } finally {
     tf.dispose([realTensor, generatedTensor]);

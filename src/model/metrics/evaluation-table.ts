@@ -39,6 +39,12 @@ export function evaluationTable(result: Evaluation): EvaluationRow[] {
   if (inceptionScore) rows.push({ measure: "Inception score", value: marked(result, "inceptionScore", inceptionScore.value.toFixed(2)), "95 % interval": "-", best: `high; deviation over splits ${inceptionScore.standardDeviation.toFixed(2)}` });
   if (lpipsDiversity) rows.push({ measure: "LPIPS diversity", value: marked(result, "lpipsDiversity", lpipsDiversity.value.toFixed(3)), "95 % interval": range([lpipsDiversity.low, lpipsDiversity.high], 3), best: "that of the data" });
   if (classAccuracy) rows.push({ measure: "class accuracy", value: percent(classAccuracy.value), "95 % interval": `${percent(classAccuracy.low)} to ${percent(classAccuracy.high)}`, best: "100 %" });
+  const { generated, reference } = result.surface;
+  const { format } = new Intl.NumberFormat("en", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
+  for (const [measure, key] of [["seams between patches of 8", "seams"], ["flat areas, share", "flat"], ["soft edges, share", "softEdges"]] as const) {
+    const [value, best] = [generated[key], reference[key]].map((number) => (number === undefined ? "-" : format(number)));
+    rows.push({ measure, value, "95 % interval": "-", best: `${best}, the data's` });
+  }
   return rows;
 }
 

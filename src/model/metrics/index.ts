@@ -1,3 +1,4 @@
+export { accumulateSurface, type SurfaceMeasures } from "./surface";
 export { bootstrapMean, type BootstrapOptions, type Interval } from "./bootstrap";
 export { classAccuracy, type ClassAccuracy } from "./class-accuracy";
 export { DECODER_BENCH_DEFAULTS, decoderBench, type BenchedDecoder, type DecoderBenchOptions, type DecoderBenchRow } from "./decoder-bench";

@@ -45,13 +45,13 @@ describe("the weights that come with the project", () => {
   };
 
   it("are small, and know the same latents and classes", async () => {
-    for (const name of ["avatars.safetensors", "avatars-flow.safetensors", "avatars-flow-guide.safetensors"]) assert.ok(statSync(checkpoint(name)).size < 8 * MEGABYTE, name);
-    const guide = await loadModel(checkpoint("avatars-flow-guide.safetensors"));
-    for (const model of [network, flow, guide]) {
+    for (const name of ["avatars.safetensors", "avatars-flow.safetensors", "avatars-flow-fine.safetensors", "avatars-flow-guide.safetensors"]) assert.ok(statSync(checkpoint(name)).size < 8 * MEGABYTE, name);
+    const [guide, fine] = [await loadModel(checkpoint("avatars-flow-guide.safetensors")), await loadModel(checkpoint("avatars-flow-fine.safetensors"))];
+    for (const model of [network, flow, guide, fine]) {
       assert.equal(model.encoderFingerprint, encoder.fingerprint);
       assert.deepEqual(model.classNames, [...AVATAR_CLASSES]);
     }
-    disposeModel(guide);
+    [guide, fine].forEach(disposeModel);
   });
 
   it("one evaluation of the network draws the class that was asked for", () => {

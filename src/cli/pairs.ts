@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { Command, Option } from "commander";
 import { portablePath } from "../model/files";
 import { formatProgress } from "../model/progress";
@@ -47,6 +47,7 @@ export function pairsCommand(): Command {
 async function makePairsFile(file: string, flags: PairsFlags): Promise<void> {
   if (!file.endsWith(".safetensors")) throw new CommandError(`Pairs are kept in a .safetensors file, not ${file}.`, EXIT.usage);
   if (!(flags.start > 0 && flags.start <= 1)) throw new CommandError(`--start is a time above 0 and at most 1, not ${flags.start}.`, EXIT.usage);
+  if (flags.count < 1) throw new CommandError("--count must be at least 1, not 0.", EXIT.usage);
   if (flags.evaluations < 1) throw new CommandError("--evaluations must be at least 1, not 0.", EXIT.usage);
   if (!(flags.guidance >= 1)) throw new CommandError(`--guidance is a factor of at least 1, not ${flags.guidance}.`, EXIT.usage);
   const { startEngine } = await import("../model/engine/index.js");
@@ -91,7 +92,8 @@ async function makePairsFile(file: string, flags: PairsFlags): Promise<void> {
     else console.log(formatTable([["pairs", `${made} in ${file}`], ["made by", recipe]]));
   } catch (error) {
     if (!signal.aborted) throw error;
-    throw new CommandError(`Interrupted. The pairs that were made are kept in ${file}: the same command goes on from there.`, EXIT.interrupted, { cause: error });
+    const kept = existsSync(file) ? `The pairs that were made are kept in ${file}: the same command goes on from there.` : "None were made yet.";
+    throw new CommandError(`Interrupted. ${kept}`, EXIT.interrupted, { cause: error });
   } finally {
     loaded.forEach(({ dispose }) => dispose());
     encoder.dispose();

@@ -294,7 +294,7 @@ export const PAPER_SETTINGS: Partial<TrainConfig> = { losses: { "pixel-paper": 1
 const PAPER_PRESETS: readonly string[] = ["B", "L", "XL"] satisfies PresetName[];
 
 /**
- * Completes and checks a configuration: the presets B, L and XL start from the paper's settings, tiny and small from what trained best at their size.
+ * Completes and checks a configuration: the presets B, L and XL start from the paper's settings, tiny, small and fine from what trained best at the size of the first two.
  * @param given any of the options
  * @returns all options
  * @throws Error listing every unknown key (with the nearest known ones) and every value out of range

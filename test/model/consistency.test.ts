@@ -102,6 +102,6 @@ describe("a training with consistency targets", () => {
     for (const none of [{ endShare: 0 }, { diagonalShare: 1 }]) assert.throws(() => resolveConfig({ endTarget: "consistency", ...none }), /samples with r = 0 learn from, and there are none with endShare (0 and|0\.35 and diagonalShare 1:)/);
     assert.throws(() => resolveConfig({ endTarget: "consistency", velocity: "conditional" }), /endTarget "consistency" follows the marginal velocity: set velocity to "marginal"/);
     assert.throws(() => resolveConfig({ endTarget: "consistency", method: "pixel-meanflow" }), /endTarget "consistency" is for the method "crossflow", not "pixel-meanflow"/);
-    assert.throws(() => perceptualConsistencyLoss()({ F: tf.zeros([1, 2, 2, 3]), endTarget: undefined } as unknown as Terms), /set endTarget to "consistency", "distillation", "distribution", "reconstruction" or "refinement"/);
+    assert.throws(() => perceptualConsistencyLoss()({ F: tf.zeros([1, 2, 2, 3]), endTarget: undefined } as unknown as Terms), /set endTarget to "consistency", "distillation", "distribution", "reconstruction", "refinement" or "pairs"/);
   });
 });

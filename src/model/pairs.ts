@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import { imagesToPixels } from "./data/image-batch";
+import { writeImageValues } from "./data/image-values";
 import { differences } from "./differences";
 import { compile } from "./engine/compile";
 import { tf } from "./engine/tf";
@@ -142,8 +143,7 @@ export function pairDraw(pairs: Pairs): PairDraw {
       const ofClass = byClass[labels[row]];
       const pair = ofClass[stream.integers(1, ofClass.length)[0]];
       eps.set(pairs.eps.subarray(pair * noiseLength, (pair + 1) * noiseLength), row * noiseLength);
-      const pixels = pairs.images.subarray(pair * imageLength, (pair + 1) * imageLength);
-      for (let index = 0; index < imageLength; index++) images[row * imageLength + index] = pixels[index] / 127.5 - 1;
+      writeImageValues(pairs.images.subarray(pair * imageLength, (pair + 1) * imageLength), images.subarray(row * imageLength, (row + 1) * imageLength), imageSize, false);
     }
   };
 }

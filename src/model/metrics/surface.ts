@@ -10,7 +10,7 @@ export interface SurfaceMeasures {
   softEdges: number | undefined;
 }
 
-/** Side of the patches whose borders are looked at: those of the presets' tokens at 32 x 32 in most cases, and of JPEG. */
+/** Side of the patches whose borders are looked at: those of a token of the presets tiny and small at 32 x 32. */
 const PATCH_SIZE = 8; // pixels
 /** Side of the windows. */
 const WINDOW = 3; // pixels

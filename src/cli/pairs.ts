@@ -23,20 +23,28 @@ interface PairsFlags {
   json?: boolean;
 }
 
+/** Options that say how another one's model is used. */
+const NEEDED: Partial<Record<keyof PairsFlags, keyof PairsFlags>> = { guidance: "guide", start: "from", noise: "from" };
+
 export function pairsCommand(): Command {
   const command = new Command("pairs")
     .description("make noise and the images that one step has to make of it, by a trained flow, for train --pairs")
     .argument("<file>", "where they are kept, a .safetensors file; one that holds fewer of the same is gone on with")
     .requiredOption("--teacher <file>", "the flow: a trained model of the method latent-flow")
     .option("--guide <file>", "a worse model of the same flow, from which it is led away")
-    .option("--guidance <factor>", "how far it is led away, 1 and above", Number, 2)
+    .option("--guidance <factor>", "with --guide: how far it is led away, 1 and above", Number, 2)
     .option("--from <file>", "a CrossFlow network whose one-step images the flow ends; without it images are the flow's own")
     .option("--start <time>", "with --from: the time from which the flow is followed, above 0 and at most 1", Number, 0.5)
     .addOption(new Option("--noise <kind>", "with --from: the noise with which an image is taken back to there: that it was made of, or that with its channels exchanged").choices(["own", "exchanged"]).default("exchanged"))
     .option("--evaluations <count>", "evaluations of the flow for an image", wholeNumber, 8)
     .option("--count <pairs>", "pairs in all, of each class as many", wholeNumber, 8000)
     .option("--seed <number>", "seed of the noise", wholeNumber, 0);
-  addJsonOption(command).action(makePairsFile);
+  addJsonOption(command).action((file: string, flags: PairsFlags) => {
+    for (const [option, needed] of Object.entries(NEEDED)) {
+      if (flags[needed] === undefined && command.getOptionValueSource(option) === "cli") throw new CommandError(`--${option} means nothing without --${needed}: add --${needed} with a model file, or leave --${option} out.`, EXIT.usage);
+    }
+    return makePairsFile(file, flags);
+  });
   return addExamples(command, [
     "pairs runs/pairs.safetensors --teacher checkpoints/avatars-flow.safetensors --count 2000",
     "pairs runs/pairs.safetensors --teacher checkpoints/avatars-flow.safetensors --guide checkpoints/avatars-flow-guide.safetensors --from checkpoints/avatars.safetensors --start 0.5",

@@ -28,7 +28,7 @@ import { lossShareAt } from "./schedules";
 import { hasSnapshot, saveSnapshot } from "./snapshots";
 import { addSampleFlow, adversarialName, createTrainingState, disposeTrainingState, type StreamName, type TrainingState } from "./training-state";
 import { batchesAhead, repeatedRows, type BatchesAhead, type Rows, type TrainingRows } from "./training-rows";
-import { SAMPLE_OUTPUTS, trainingStep, type CriticInputs, type FrozenParts, type MatchingInputs, type SnapshotInputs, type StepInputs, type TrainingStep } from "./training-step";
+import { SAMPLE_OUTPUTS, trainingStep, type CriticInputs, type FrozenParts, type MatchingInputs, type PairInputs, type SnapshotInputs, type StepInputs, type TrainingStep } from "./training-step";
 import { sampleTimes } from "./trajectory";
 
 /** What one step of a training tells. */
@@ -328,17 +328,17 @@ function stepInputs(config: TrainConfig, state: Pick<TrainingState, "step" | "cr
   // Not the network's imageSize, which is the latent's for a method whose network ends in latents.
   const side = Math.sqrt(rows.images.length / batchSize / 3);
   const eps = streams.noise.normal(latents.length);
-  const images = drawPairs ? rows.images.slice() : rows.images;
+  const pairImages = drawPairs && new Float32Array(rows.images.length);
   if (drawPairs) {
     const { atEnd } = times[0];
     const ofEnd = Array.from({ length: accumulation }, (_, part) => Array.from({ length: atEnd }, (_, row) => (part * batchSize) / accumulation + row)).flat();
-    drawPairs(ofEnd, labels, eps, images, streams.noise);
+    drawPairs(ofEnd, labels, eps, pairImages!, streams.noise);
     for (const row of ofEnd) t[row] = 1;
   }
   // Drawn only where they count, so that the other trainings keep their streams.
   const shareOfT = config.endTarget === "consistency" ? streams.times.uniform(batchSize).map((u) => EARLIER_SHARE.least + (EARLIER_SHARE.most - EARLIER_SHARE.least) * u) : undefined;
   const tensors: StepInputs = {
-    x0: tf.tensor4d(images, [batchSize, side, side, 3]),
+    x0: tf.tensor4d(rows.images, [batchSize, side, side, 3]),
     y: tf.tensor1d(labels, "int32"),
     z: tf.tensor4d(latents, latentShape),
     eps: tf.tensor4d(eps, latentShape),
@@ -351,6 +351,10 @@ function stepInputs(config: TrainConfig, state: Pick<TrainingState, "step" | "cr
     emaDecay: tf.scalar(emaDecayAt(state.step, config) / rateScale),
     lossShares: tf.tensor1d(active.map((name) => lossShare(config, name, state.step))),
   };
+  if (pairImages) {
+    const pairInputs: PairInputs = { pairImages: tf.tensor4d(pairImages, [batchSize, side, side, 3]) };
+    Object.assign(tensors, pairInputs);
+  }
   if (config.snapshotEvery > 0) {
     const snapshotInputs: SnapshotInputs = { snapshotDecays: tf.tensor1d(SNAPSHOT_SPREADS.map((spread) => powerDecayAt(state.step, spread) / rateScale)) };
     Object.assign(tensors, snapshotInputs);

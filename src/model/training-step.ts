@@ -49,6 +49,12 @@ export interface MatchingInputs {
   matchingNoise: tf.Tensor4D;
 }
 
+/** What F shall be where the configuration's endTarget is "pairs". */
+export interface PairInputs {
+  /** Images [B, H, W, 3] of the noise of the samples with r = 0, which come first; the rest is not looked at. */
+  pairImages: tf.Tensor4D;
+}
+
 /** What the averages of the snapshots need besides, where the configuration wants snapshots. */
 export interface SnapshotInputs {
   /** Share of each average that stays, in the order of SNAPSHOT_SPREADS. */
@@ -100,10 +106,11 @@ function stepOnce(config: TrainConfig, state: TrainingState, frozen: FrozenParts
   const metrics: Record<string, tf.Tensor[]> = {};
   const pictures: CriticPictures[] = [];
   const noisings = config.endTarget === "distribution" ? splitNoisings(inputs as unknown as MatchingInputs, config.accumulation) : [];
+  const pairImages = config.endTarget === "pairs" ? (tf.split((inputs as unknown as PairInputs).pairImages, config.accumulation, 0) as tf.Tensor4D[]) : [];
   const sampled: SampledLatents[] = [];
   const sums: Record<string, tf.Tensor> = {};
   parts.forEach((part, index) => {
-    const result = withPrecision(config.precision as Precision, () => partGradients(config, state, part, { ...frozen, noising: noisings[index]?.[0], active, score: criticPart.score, lossShares: inputs.lossShares, atEnd: Number(statics.atEnd), offDiagonal: Number(statics.offDiagonal) }));
+    const result = withPrecision(config.precision as Precision, () => partGradients(config, state, part, { ...frozen, noising: noisings[index]?.[0], pairImages: pairImages[index], active, score: criticPart.score, lossShares: inputs.lossShares, atEnd: Number(statics.atEnd), offDiagonal: Number(statics.offDiagonal) }));
     for (const [name, value] of Object.entries(result.metrics)) (metrics[name] ??= []).push(value);
     for (const [name, gradient] of Object.entries(result.gradients)) sums[name] = sums[name] ? tf.add(sums[name], gradient) : gradient;
     pictures.push(result.pictures);
@@ -131,6 +138,8 @@ interface PartOptions extends FrozenParts {
   offDiagonal: number;
   /** How samples are noised to match their distribution. */
   noising?: Noising;
+  /** Images of pairs, those of the samples with r = 0 first. */
+  pairImages?: tf.Tensor4D;
 }
 
 const refinementOf = ({ refinementStart, refinementNoise }: TrainConfig): Partial<RefinementOptions> => ({ start: refinementStart, noise: refinementNoise as RefinementNoise });
@@ -160,7 +169,7 @@ function partGradients(config: TrainConfig, state: TrainingState, part: BatchPar
     derivative: () => undefined,
     consistency: () => consistencyTarget(average, atEnd(zT), atEnd(part.t), atEnd(part.earlier), atEnd(part.y), options.reference!),
     distillation: () => distillationTarget(options.teacher!, atEnd(zT), atEnd(part.t), atEnd(part.y)),
-    pairs: () => atEnd(part.x0),
+    pairs: () => atEnd(options.pairImages!),
     reconstruction: () => reconstructionTarget(options.teacher!, options.throughAutoencoder!, atEnd(zT), atEnd(part.y)),
     refinement: () => refinementTarget(options.teacher!, options.oneStep!, options.latentsOf!, atEnd(zT), atEnd(part.t), atEnd(part.y), refinementOf(config)),
     distribution: () => {

@@ -121,11 +121,12 @@ describe("crossflow train", () => {
     assert.deepEqual([endTarget, pairsFile], ["pairs", file]);
     const refusal = (...flags: string[]): string => project.run(["pairs", ...flags]).stderr;
     assert.match(refusal(file, "--teacher", flow, "--count", "32"), /holds pairs that were made otherwise/);
+    for (const [option, value, needed] of [["start", "0.7", "from"], ["noise", "own", "from"], ["guidance", "3", "guide"]]) assert.match(refusal(file, "--teacher", flow, `--${option}`, value), new RegExp(`--${option} means nothing without --${needed}: add --${needed}`));
     assert.match(refusal(join(project.folder, "more.safetensors"), "--teacher", source), /--teacher must be a model of the method "latent-flow"/);
     assert.match(refusal(join(project.folder, "more.safetensors"), "--teacher", flow, "--from", flow), /--from must be a CrossFlow network, and .* is a latent flow/);
     assert.match(refusal("more.txt", "--teacher", flow), /Pairs are kept in a \.safetensors file, not more\.txt/);
     assert.match(refusal(file, "--teacher", flow, "--count", "0"), /--count must be at least 1, not 0/);
-    assert.match(refusal(file, "--teacher", flow, "--start", "2"), /--start is a time above 0 and at most 1, not 2/);
+    assert.match(refusal(file, "--teacher", flow, "--from", source, "--start", "2"), /--start is a time above 0 and at most 1, not 2/);
     assert.match(failure(["train", "mine", ...SMALL, "--pairs", source]), /holds no pairs/);
     assert.ok(!existsSync(join(runs, "mine")));
   });

@@ -6,6 +6,7 @@ import { after, before, describe, it } from "node:test";
 import { resolveConfig, type TrainConfig } from "../../src/model/config";
 import { startEngine } from "../../src/model/engine";
 import { tf } from "../../src/model/engine/tf";
+import { defineLoss } from "../../src/model/losses";
 import { loadModel, evaluateModel, disposeModel } from "../../src/model/model";
 import { makePairs, pairDraw, readPairs, type PairsOptions } from "../../src/model/pairs";
 import { randomStream } from "../../src/model/random";
@@ -130,6 +131,19 @@ describe("a training by pairs", () => {
     };
     const [first, last] = [await distance("short"), await distance("long")];
     assert.ok(last < 0.5 * first, `distance ${first} after one step, ${last} after 150`);
+  });
+
+  it("leaves the data's images to the critic", async () => {
+    const seen: number[][] = [];
+    defineLoss("brightness", ({ samples: { real } }) => {
+      seen.push(Array.from(tf.tidy(() => tf.mean(real, [1, 2, 3]).dataSync())));
+      return tf.scalar(0);
+    });
+    await totals("real-images", { losses: { "pixel-absolute": 1, brightness: 1 }, steps: 1, compile: false });
+    const { train } = resources;
+    const means = Array.from({ length: train.size }, (_, index) => train.pixels.subarray(index * 768, (index + 1) * 768).reduce((sum, value) => sum + value, 0) / 768 / 127.5 - 1);
+    assert.ok(seen.flat().length > 0);
+    for (const value of seen.flat()) assert.ok(means.some((mean) => Math.abs(mean - value) < 1e-5), `${value} is the mean of none of the data's images`);
   });
 
   it("says what is missing", async () => {

@@ -21,7 +21,7 @@ export function averageCommand(): Command {
     .option("--relative-spread <share>", "width of the average's profile beside the steps so far, above 0 and at most 0.288", spread, 0.1)
     .option("--step <count>", "the last step whose weights count; the last snapshot's by default", wholeNumber)
     .option("--out <file>", "model file to write; average-SPREAD-step-STEP.safetensors in the run's folder by default")
-    .option("--precision <type>", "of the file: F32 or F16", precision, "F32");
+    .option("--precision <type>", "of the file: F32 or F16", weightPrecision, "F32");
   addJsonOption(command).action(average);
   return addExamples(command, ["train first --steps 1200 --set snapshotEvery=100", "average first --relative-spread 0.15", "average first --relative-spread 0.05 --step 800 --out early.safetensors", "evaluate runs/first/average-0.15-step-1200.safetensors"]);
 }
@@ -57,7 +57,8 @@ function spread(text: string): number {
   return value;
 }
 
-function precision(text: string): "F32" | "F16" {
+/** The precision of a model file, as an option says it. */
+export function weightPrecision(text: string): "F32" | "F16" {
   if (text !== "F32" && text !== "F16") throw new InvalidArgumentError("Expected F32 or F16.");
   return text;
 }

@@ -10,6 +10,7 @@ import { encodeCommand } from "./encode";
 import { evaluateCommand } from "./evaluate";
 import { kernelCommand } from "./kernel";
 import { labCommand } from "./lab";
+import { mixCommand } from "./mix";
 import { notebooksCommand } from "./notebooks";
 import { CommandError, EXIT, addExamples } from "./output";
 import { pageCommand } from "./page";
@@ -22,7 +23,7 @@ import { weightsCommand } from "./weights";
 import { workshopCommand } from "./workshop";
 
 /** Each command in the order of the help; one file a command, which loads what it needs when it runs. */
-const COMMANDS: readonly (() => Command)[] = [setupCommand, doctorCommand, labCommand, workshopCommand, notebooksCommand, kernelCommand, dataCommand, encodeCommand, pairsCommand, trainCommand, averageCommand, sampleCommand, evaluateCommand, sweepCommand, weightsCommand, pageCommand];
+const COMMANDS: readonly (() => Command)[] = [setupCommand, doctorCommand, labCommand, workshopCommand, notebooksCommand, kernelCommand, dataCommand, encodeCommand, pairsCommand, trainCommand, averageCommand, mixCommand, sampleCommand, evaluateCommand, sweepCommand, weightsCommand, pageCommand];
 
 /** The program `crossflow` with all its commands. */
 export function createProgram(): Command {

@@ -89,7 +89,7 @@ export interface TrainConfig extends TimeOptions, TimeSamplerOptions, AverageOpt
   velocity: string;
   /** What F(z_t, 0, y) learns from: "derivative", dF/dt as everywhere (the paper's), "consistency", F at an earlier point of the trajectory, "distillation", a trained network after many steps of its flow (both ours), "distribution", F's own image as it has to change for the samples' distribution to match a trained flow's, "reconstruction", a trained network's one-step image once through the autoencoder, which cleans flat areas, "refinement", the initial model's one-step image as a trained flow ends it, or "pairs", images that were made of the noise before, so that no step waits for a teacher. */
   endTarget: string;
-  /** File of the noise and images that endTarget "pairs" learns from, which `crossflow pairs` writes. Samples with r = 0 then all start from noise. */
+  /** File of the noise and images that endTarget "pairs" learns from, which `crossflow pairs` writes. Samples with r = 0 then all start from noise. Pairs that are seen more than a few times are learned by heart. */
   pairsFile: string;
   /** File of the model that distillation, refinement and the matching of distributions learn from: of the method "latent-flow", whose latents the autoencoder decodes, or, for distillation, "crossflow". Empty: the initial model. */
   teacherModel: string;

@@ -52,6 +52,7 @@ export { collapseAlarms, createProbe, describeAlarm, REGION_COLUMNS, REGION_ROWS
 export { latestCheckpoint, readCheckpointRecord } from "./checkpoint";
 
 export { disposeModel, evaluateModel, loadModel, saveModel, trainedStepsOf, type Model } from "./model";
+export { mixModels, type MixturePart } from "./mixture";
 export { postHocModel, snapshotSteps, type PostHocModel, type PostHocOptions } from "./snapshots";
 export { decode, sample, SAMPLE_DEFAULTS } from "./sampler";
 

@@ -5,7 +5,7 @@ import { lossNetworksOf } from "./metrics/independence";
 import { disposeModel, evaluateModel, loadModel, trainingMethodOf, type Model } from "./model";
 import type { NetworkConfig } from "./network";
 import type { ImageField } from "./objective";
-import { followFlow, latentAt, perSample, type FlowScheme } from "./trajectory";
+import { followFlow, latentAt, perSample } from "./trajectory";
 
 /** Images [B, H, W, 3] in [-1, 1] -> normalised latents [B, h, w, c]: an encoder's encode(). */
 export type LatentsOf = (images: tf.Tensor4D) => tf.Tensor4D;
@@ -16,17 +16,17 @@ export interface Teacher {
   velocityAt: (zT: tf.Tensor4D, t: tf.Tensor1D, y: tf.Tensor1D) => tf.Tensor4D;
   /** Latents [B, h, w, c] at the flow's end and classes [B] -> images [B, H, W, 3]. */
   imageOf: (z: tf.Tensor4D, y: tf.Tensor1D) => tf.Tensor4D;
-  /** In how many steps the flow is followed, how, and the share of t at which it ends, from 0 to below 1. */
+  /** In how many of Euler's steps the flow is followed, how they are spaced (see followFlow(); equal by default), and the share of t at which it ends, from 0 to below 1. */
   steps: number;
-  scheme?: Partial<FlowScheme>;
+  spacing?: number;
   endShare: number;
 }
 
 /** How far a CrossFlow network's own flow is followed: down to a tenth of t, where F(z, 0, y) is clean. */
 export const OWN_FLOW = { steps: 6, endShare: 0.1 };
 
-/** How a latent flow is followed: to its end, for its images are made of clean latents, and by a scheme with which few evaluations suffice (docs/log.md). */
-export const LATENT_FLOW = { steps: 10, scheme: { order: 2, spacing: 1.5 } as FlowScheme, endShare: 0 };
+/** How a latent flow is followed: to its end, for its images are made of clean latents, and by steps that get shorter, of which fewer suffice (docs/log.md). */
+export const LATENT_FLOW = { steps: 10, spacing: 1.5, endShare: 0 };
 
 /** A network's images in one step, F(z, 0, y): latents [B, h, w, c] and classes [B] -> images [B, H, W, 3]. */
 export function oneStepOf(field: ImageField): Teacher["imageOf"] {
@@ -65,8 +65,8 @@ export function latentFlowTeacher(velocity: Teacher["velocityAt"], imageOf: Teac
  * @param y class labels, int32 [B]
  * @returns z at the times endShare t [B, h, w, c]
  */
-export function latentsAlongFlow({ velocityAt, steps, scheme, endShare }: Teacher, zT: tf.Tensor4D, t: tf.Tensor1D, y: tf.Tensor1D): tf.Tensor4D {
-  return tf.tidy(() => followFlow((point, time) => velocityAt(point, time, y), zT, t, tf.mul(t, endShare), steps, scheme));
+export function latentsAlongFlow({ velocityAt, steps, spacing, endShare }: Teacher, zT: tf.Tensor4D, t: tf.Tensor1D, y: tf.Tensor1D): tf.Tensor4D {
+  return tf.tidy(() => followFlow((point, time) => velocityAt(point, time, y), zT, t, tf.mul(t, endShare), steps, spacing));
 }
 
 /**
@@ -102,7 +102,7 @@ export interface RefinementOptions {
   /** The share of t from which the flow is followed, from 0 (the image once through the autoencoder) to 1 (of its own noise: the flow's own image, which is distillation). */
   start: number;
   noise: RefinementNoise;
-  /** In how many steps. */
+  /** In how many of Euler's steps. */
   steps: number;
 }
 

@@ -15,7 +15,7 @@ export * from "./data";
 export { reconstructionPsnr } from "./encoder/quality";
 export * from "./encoder";
 
-export { FLOW_SCHEME_DEFAULTS, followFlow, latentAt, perSample, sampleTimes, timeShiftFor, velocity, type FlowScheme, type TimeOptions, type Times } from "./trajectory";
+export { followFlow, latentAt, perSample, sampleTimes, timeShiftFor, velocity, type TimeOptions, type Times } from "./trajectory";
 
 export { latentReference, marginalVelocity, type LatentReference } from "./marginal-velocity";
 

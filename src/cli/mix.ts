@@ -34,8 +34,11 @@ async function mix(out: string, given: string[], flags: MixFlags): Promise<void>
       parts.push({ model: await loadModel(file), share, name: portablePath(file) });
     }
     const mixed = mixModels(parts);
-    await saveModel(out, mixed, { dtype: flags.precision });
-    disposeModel(mixed);
+    try {
+      await saveModel(out, mixed, { dtype: flags.precision });
+    } finally {
+      disposeModel(mixed);
+    }
     if (flags.json) console.log(JSON.stringify({ ok: true, model: out, mixture: mixed.provenance.mixture }, null, 2));
     else console.log(formatTable([["model", out], ...parts.map(({ name, share }) => [`${Number((100 * share).toPrecision(4))} %`, name])]));
   } finally {

@@ -90,7 +90,7 @@ async function makePairsFile(file: string, flags: PairsFlags): Promise<void> {
       `teacher ${fingerprinted(teacherModel)}`,
       ...(guideModel === "" ? [] : [`guide ${fingerprinted(guideModel)} with guidance ${guidance}`]),
       ...(from === undefined ? [] : [`images of ${fingerprinted(from)} from time ${start} of ${noise} noise`]),
-      `${evaluations} evaluations`,
+      `${evaluations} evaluations with spacing ${flow.teacher.spacing}`,
       `seed ${seed}`,
     ].join(", ");
     const made = await makePairs(file, await imagesOf(flow.teacher, network?.teacher.imageOf, (images) => encoder.encode(images), { start, noise, steps: evaluations }), {

@@ -114,7 +114,7 @@ describe("crossflow train", () => {
     assert.equal(made.code, 0, made.stderr);
     const { pairs, recipe } = JSON.parse(made.stdout) as { pairs: number; recipe: string };
     assert.equal(pairs, 16);
-    assert.match(recipe, /^teacher \S+model\.safetensors \(\w{12}\), guide \S+ \(\w{12}\) with guidance 2, images of \S+ \(\w{12}\) from time 0\.5 of exchanged noise, 8 evaluations, seed 0$/);
+    assert.match(recipe, /^teacher \S+model\.safetensors \(\w{12}\), guide \S+ \(\w{12}\) with guidance 2, images of \S+ \(\w{12}\) from time 0\.5 of exchanged noise, 8 evaluations with spacing 1\.5, seed 0$/);
     const { code, stderr } = project.run(["train", "by-pairs", ...SMALL, "--steps", "1", "--from", source, "--pairs", file]);
     assert.equal(code, 0, stderr);
     const { endTarget, pairsFile } = JSON.parse(readFileSync(join(runs, "by-pairs", "config.json"), "utf8")) as Record<string, unknown>;

@@ -13,7 +13,7 @@ export interface MixturePart {
 }
 
 /** In what models have to agree whose weights are to be averaged. */
-const SUBJECT = ["network", "classNames", "encoderFingerprint", "method"] as const;
+const subjectOf = (model: Model): Record<string, unknown> => ({ method: trainingMethodOf(model), ...model.network, classNames: model.classNames, encoderFingerprint: model.encoderFingerprint });
 
 /** How far the sum of the shares may be from 1. */
 const TOLERANCE = 1e-6;
@@ -30,9 +30,9 @@ export function mixModels(parts: readonly MixturePart[]): Model {
   const sum = parts.reduce((total, { share }) => total + share, 0);
   if (parts.some(({ share }) => !(share > 0)) || Math.abs(sum - 1) > TOLERANCE) throw new RangeError(`the shares of a mixture lie above 0 and add up to 1, not ${parts.map(({ share }) => share).join(" + ")} = ${Number(sum.toPrecision(6))}`);
   const [{ model: first, name }, ...others] = parts;
-  const subjectOf = (model: Model): Record<(typeof SUBJECT)[number], unknown> => ({ network: model.network, classNames: model.classNames, encoderFingerprint: model.encoderFingerprint, method: trainingMethodOf(model) });
   for (const other of others) {
-    const differing = differences(subjectOf(other.model), subjectOf(first), SUBJECT);
+    const [there, here] = [subjectOf(other.model), subjectOf(first)];
+    const differing = differences(there, here, [...new Set([...Object.keys(here), ...Object.keys(there)])]);
     if (differing !== "") throw new Error(`${other.name} can not be mixed with ${name}: ${differing}. Choose models that went on from the same one`);
   }
   const parameters = Object.fromEntries(Object.keys(first.parameters).map((key) => [key, tf.tidy(() => tf.addN(parts.map(({ model, share }) => tf.mul(share, model.parameters[key]))))]));

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
-import { float32Values, readSafetensors } from "../../src/model/safetensors";
+import { readSafetensors } from "../../src/model/safetensors";
 import { temporaryProject } from "./temporary-project";
 
 describe("crossflow average", () => {
@@ -37,29 +37,5 @@ describe("crossflow average", () => {
       assert.match(stderr.trim(), message);
     }
     assert.ok(!existsSync(out));
-  });
-
-  it("beside mix, which makes the mean of several models' weights", async () => {
-    const [early, last] = [join(project.folder, "early.safetensors"), join(folder, "model.safetensors")];
-    const out = join(project.folder, "mixed.safetensors");
-    const made = project.run(["mix", out, `${early}=0.25`, "first=0.75", "--json"]);
-    assert.equal(made.code, 0, made.stderr);
-    const { mixture } = JSON.parse(made.stdout) as { mixture: { name: string; share: number }[] };
-    assert.deepEqual(mixture.map(({ share }) => share), [0.25, 0.75]);
-    const [a, b, both] = await Promise.all([early, last, out].map(async (file) => float32Values((await readSafetensors(file)).tensors["finalNorm.scale"], "finalNorm.scale")));
-    both.forEach((value, index) => assert.ok(Math.abs(value - (0.25 * a[index] + 0.75 * b[index])) < 1e-6));
-    const table = project.run(["mix", out, early, "first", "--precision", "F16"]);
-    assert.match(table.stdout, /50 %\s+.*early\.safetensors[^]*50 %\s+.*model\.safetensors/);
-    for (const [given, message] of [
-      [[early], /a mixture needs at least two models, not 1/],
-      [[`${early}=0.5`, "first"], /Either each model has a share or none: first has none/],
-      [[`${early}=half`, "first=0.5"], /A share is a number, such as .*early\.safetensors=0\.5, not .*=half/],
-      [["absent", "first"], /There is no model absent/],
-    ] as const) {
-      const { code, stderr } = project.run(["mix", join(project.folder, "none.safetensors"), ...given]);
-      assert.notEqual(code, 0);
-      assert.match(stderr.trim(), message);
-    }
-    assert.ok(!existsSync(join(project.folder, "none.safetensors")));
   });
 });

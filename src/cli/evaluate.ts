@@ -15,6 +15,7 @@ interface EvaluateFlags {
   seed: number;
   temperature: number;
   evaluations?: number;
+  decoder?: string;
   features?: FeatureNetworkName;
   reference?: string;
   saveReference?: string;
@@ -28,7 +29,8 @@ export function evaluateCommand(): Command {
     .option("--count <images>", "samples to measure", wholeNumber, 2000)
     .option("--seed <number>", "seed of the noise", wholeNumber, 0)
     .option("--temperature <deviation>", "standard deviation of the noise; below 1 images vary less", Number, SAMPLE_TEMPERATURE)
-    .option("--evaluations <count>", "evaluations of the network, of a latent flow (default: 32)", wholeNumber);
+    .option("--evaluations <count>", "evaluations of the network, of a latent flow (default: 32)", wholeNumber)
+    .option("--decoder <model>", "what makes images of a latent flow's latents: a CrossFlow network or a model of the method decoder; without it the autoencoder's decoder");
   command
     .option("--features <network>", "network in whose features distances are measured: efficientnet-lite2 (default), inception-fid, dinov2-b ...")
     .option("--reference <file>", "take the Frechet distance to saved statistics; refused if they were made with another network or resize, or of images of another size")
@@ -41,7 +43,7 @@ async function evaluate(name: string | undefined, flags: EvaluateFlags): Promise
   const { resolveConfig } = await import("../model/config.js");
   const { loadDataset } = await import("../model/data/load.js");
   const { startEngine } = await import("../model/engine/index.js");
-  const { datasetFeatures, evaluateImages, generatedBatches, loadEvaluationNetworks, loadStatistics, lossNetworksOf, saveStatistics } = await import("../model/metrics/index.js");
+  const { datasetFeatures, evaluateImages, generatedBatches, loadEvaluationNetworks, loadStatistics, saveStatistics } = await import("../model/metrics/index.js");
   const { loadLpips } = await import("../model/features/lpips.js");
   const { hasWeights } = await import("../model/weights/available.js");
   const { disposeModel, loadModel } = await import("../model/model.js");
@@ -63,7 +65,7 @@ async function evaluate(name: string | undefined, flags: EvaluateFlags): Promise
     // Its two files are downloaded by hand: where they are missing, all else is measured.
     const lpips = hasWeights("vgg16") && hasWeights("lpips-vgg16-heads") ? await loadLpips() : undefined;
     const images = generatedBatches(generator.draw, splits.test, { count: flags.count, seed: flags.seed * 1_000_003 });
-    const result = await evaluateImages(images, splits.test, { ...networks, lpips }, { ...options, count: flags.count, seed: flags.seed, referenceStatistics, lossNetworks: lossNetworksOf(model) });
+    const result = await evaluateImages(images, splits.test, { ...networks, lpips }, { ...options, count: flags.count, seed: flags.seed, referenceStatistics, lossNetworks: generator.lossNetworks });
     if (flags.saveReference !== undefined) {
       const { statistics } = await datasetFeatures(splits.test, networks.features, options);
       const { name: dataset, split, fingerprint, imageSize } = splits.test;

@@ -5,6 +5,7 @@ import type { Model } from "../model/model";
 import type { TrainConfig } from "../model/config";
 import type { LongRunOptions } from "../model/progress";
 import { CommandError, EXIT } from "./output";
+import { findModel } from "./sample";
 
 /** What the command line may say of how images are drawn. */
 export interface DrawingFlags {
@@ -14,6 +15,8 @@ export interface DrawingFlags {
   r?: number;
   /** Evaluations of the network, for methods of many steps. */
   evaluations?: number;
+  /** File of a model that makes images of a latent flow's latents, in place of the autoencoder's decoder. */
+  decoder?: string;
 }
 
 /** Draws a model's images by the method that it was trained by. */
@@ -22,7 +25,9 @@ export interface Generator {
   draw(labels: ArrayLike<number>, seed: number): tf.Tensor4D;
   /** How, in words: "one step a sample". */
   description: string;
-  /** Frees the autoencoder, where there is one. */
+  /** Pretrained networks that losses of the trainings of all that draws used. */
+  lossNetworks: string[];
+  /** Frees what makes images of latents, where there is such a thing. */
   dispose(): void;
 }
 
@@ -32,22 +37,49 @@ export interface GeneratorOptions extends LongRunOptions {
 }
 
 /**
- * Makes what draws a model's images: F(eps, r, y) of CrossFlow, many steps and the autoencoder of a latent flow.
+ * Makes what draws a model's images: F(eps, r, y) of CrossFlow, many steps and a decoder of a latent flow.
  * @param file the model's, for messages
- * @throws CommandError (wrong usage) for flags that the model's method does not know; Error when its autoencoder is another than that of its data
+ * @throws CommandError (wrong usage) for flags that the model's method does not know, and for a decoder that makes no images of its latents; Error when its autoencoder is another
+ * than that of its data
  */
-export async function generatorOf(file: string, model: Model, { temperature, r = 0, evaluations }: DrawingFlags, options: GeneratorOptions = {}): Promise<Generator> {
+export async function generatorOf(file: string, model: Model, { temperature, r = 0, evaluations, decoder: decoderFile }: DrawingFlags, options: GeneratorOptions = {}): Promise<Generator> {
   const { generateImages, GENERATE_DEFAULTS, methodOf } = await import("../model/baselines/index.js");
-  const { trainingMethodOf } = await import("../model/model.js");
+  const { lossNetworksOf } = await import("../model/metrics/independence.js");
+  const { disposeModel, trainingMethodOf } = await import("../model/model.js");
   const { sample } = await import("../model/sampler.js");
   const method = methodOf(model);
   if (evaluations !== undefined && !method.manySteps) throw new CommandError(`--evaluations serves models of many steps, and ${file}, of the method "${trainingMethodOf(model)}", makes an image in one: leave it out`, EXIT.usage);
   if (evaluations !== undefined && (evaluations < 2 || evaluations % 2 !== 0)) throw new CommandError(`--evaluations must be an even number from 2, not ${evaluations}: Heun's method takes two an interval`, EXIT.usage);
   const description = `${method.manySteps ? `${evaluations ?? GENERATE_DEFAULTS.steps} evaluations` : "one step"} a sample`;
-  if (!method.generate) return { draw: (labels, seed) => sample(model, labels, { seed, temperature, r }), description, dispose: () => undefined };
+  const lossNetworks = lossNetworksOf(model);
+  if (decoderFile !== undefined && (!method.generate || method.space !== "latent")) throw new CommandError(`--decoder makes images of latents, and ${file}, of the method "${trainingMethodOf(model)}", makes none: leave it out`, EXIT.usage);
+  if (!method.generate) return { draw: (labels, seed) => sample(model, labels, { seed, temperature, r }), description, lossNetworks, dispose: () => undefined };
   if (r !== 0) throw new CommandError(`--r is the time that CrossFlow's network is asked for, and ${file} is of the method "${trainingMethodOf(model)}": leave it out`, EXIT.usage);
+  if (decoderFile !== undefined) {
+    const decoder = await decoderOf(decoderFile, file, model);
+    return {
+      draw: (labels, seed) => generateImages(model, labels, { seed, temperature, steps: evaluations, decoder }),
+      description: `${description}, decoded by ${decoderFile}`,
+      lossNetworks: [...new Set([...lossNetworks, ...lossNetworksOf(decoder)])],
+      dispose: () => disposeModel(decoder),
+    };
+  }
   const encoder = method.space === "latent" ? await autoencoderOf(file, model, options) : undefined;
-  return { draw: (labels, seed) => generateImages(model, labels, { seed, temperature, steps: evaluations, encoder }), description, dispose: () => encoder?.dispose() };
+  return { draw: (labels, seed) => generateImages(model, labels, { seed, temperature, steps: evaluations, encoder }), description, lossNetworks, dispose: () => encoder?.dispose() };
+}
+
+/** The model in a decoder's file. */
+async function decoderOf(decoderFile: string, file: string, model: Model): Promise<Model> {
+  const { DECODING_METHODS } = await import("../model/distillation.js");
+  const { disposeModel, loadModel, trainingMethodOf } = await import("../model/model.js");
+  const decoder = await loadModel(await findModel(decoderFile));
+  const method = trainingMethodOf(decoder);
+  const fault = !DECODING_METHODS.includes(method) ? `a model of the method "${method}" makes no images of latents: choose one of the method ${DECODING_METHODS.join(" or ")}`
+    : decoder.encoderFingerprint !== model.encoderFingerprint || decoder.network.classes !== model.network.classes ? `it was trained on other latents or classes than ${file}: choose a model of the same data`
+    : undefined;
+  if (fault === undefined) return decoder;
+  disposeModel(decoder);
+  throw new CommandError(`--decoder ${decoderFile} can not be used: ${fault}`, EXIT.usage);
 }
 
 /** The autoencoder on whose latents a model was trained. */

@@ -5,7 +5,7 @@ import { portablePath } from "../model/files";
 import { formatProgress } from "../model/progress";
 import { createReporter } from "../setup/report";
 import type { TrainConfig } from "../model/config";
-import type { LoadedTeacher, RefinementNoise, RefinementOptions, Teacher } from "../model/distillation";
+import type { LoadedTeacher, RefinementNoise, RefinementOptions, Teacher, TeacherFiles } from "../model/distillation";
 import type { tf } from "../model/engine/tf";
 import { CommandError, EXIT, addExamples, addJsonOption, formatTable, interruptSignal } from "./output";
 import { wholeNumber } from "./sample";
@@ -14,6 +14,7 @@ interface PairsFlags {
   teacher: string;
   guide?: string;
   guidance: number;
+  decoder?: string;
   from?: string;
   start: number;
   noise: RefinementNoise;
@@ -33,6 +34,7 @@ export function pairsCommand(): Command {
     .requiredOption("--teacher <file>", "the flow: a trained model of the method latent-flow")
     .option("--guide <file>", "a worse model of the same flow, from which it is led away")
     .option("--guidance <factor>", "with --guide: how far it is led away, 1 and above", Number, 2)
+    .option("--decoder <file>", "what makes images of the flow's latents: a CrossFlow network or a model of the method decoder; without it the autoencoder's decoder")
     .option("--from <file>", "a CrossFlow network whose one-step images the flow ends; without it images are the flow's own")
     .option("--start <time>", "with --from: the time from which the flow is followed, above 0 and at most 1", Number, 0.5)
     .addOption(new Option("--noise <kind>", "with --from: the noise with which an image is taken back to there: that it was made of, or that with its channels exchanged").choices(["own", "exchanged"]).default("exchanged"))
@@ -69,26 +71,27 @@ async function makePairsFile(file: string, flags: PairsFlags): Promise<void> {
   const reporter = createReporter(process.stderr);
   const signal = interruptSignal();
   const options = { signal, onProgress: (event: Parameters<typeof formatProgress>[0]) => reporter.update(formatProgress(event)) };
-  const { teacher: teacherModel, guide: guideModel = "", guidance, from, start, noise, evaluations, count, seed } = flags;
+  const { teacher: teacherModel, guide: guideModel = "", guidance, decoder: decoderModel = "", from, start, noise, evaluations, count, seed } = flags;
   const model = await loadModel(teacherModel);
   disposeModel(model);
   const config = resolveConfig(model.provenance.config as Partial<TrainConfig>);
   const encoder = await encoderFor(config, (await loadDataset(datasetConfig(config), options)).train, options);
   const subject = { network: { ...model.network, imageSize: config.imageSize }, encoderFingerprint: encoder.fingerprint, encoder };
   const loaded: LoadedTeacher[] = [];
-  const load = async (file: string, guide = ""): Promise<LoadedTeacher> => {
-    const teacher = await loadTeacher({ teacherModel: file, initialModel: "", guideModel: guide, guidance }, subject);
+  const load = async (file: string, parts: Pick<TeacherFiles, "guideModel" | "decoderModel"> = {}): Promise<LoadedTeacher> => {
+    const teacher = await loadTeacher({ teacherModel: file, initialModel: "", guidance, ...parts }, subject);
     loaded.push(teacher);
     return teacher;
   };
   try {
-    const flow = await load(teacherModel, guideModel);
+    const flow = await load(teacherModel, { guideModel, decoderModel });
     if (!flow.flow) throw new CommandError(`--teacher must be a model of the method "latent-flow", and ${teacherModel} is another: train one (train --set method=latent-flow).`, EXIT.usage);
     const network = from === undefined ? undefined : await load(from);
     if (network?.flow) throw new CommandError(`--from must be a CrossFlow network, and ${from} is a latent flow: leave it out to make the flow's own images.`, EXIT.usage);
     const recipe = [
       `teacher ${fingerprinted(teacherModel)}`,
       ...(guideModel === "" ? [] : [`guide ${fingerprinted(guideModel)} with guidance ${guidance}`]),
+      ...(decoderModel === "" ? [] : [`decoded by ${fingerprinted(decoderModel)}`]),
       ...(from === undefined ? [] : [`images of ${fingerprinted(from)} from time ${start} of ${noise} noise`]),
       `${evaluations} evaluations with spacing ${flow.teacher.spacing}`,
       `seed ${seed}`,

@@ -12,6 +12,7 @@ interface SampleFlags {
   temperature: number;
   r: number;
   evaluations?: number;
+  decoder?: string;
   out?: string;
   scale: number;
   json?: boolean;
@@ -44,6 +45,7 @@ export function sampleCommand(): Command {
     .option("--seed <number>", "seed of the noise", wholeNumber, 0)
     .option("--temperature <deviation>", "standard deviation of the noise; below 1 images vary less", Number, SAMPLE_TEMPERATURE)
     .option("--evaluations <count>", "evaluations of the network, of a latent flow (default: 32)", wholeNumber)
+    .option("--decoder <model>", "what makes images of a latent flow's latents: a CrossFlow network or a model of the method decoder; without it the autoencoder's decoder")
     .option("--r <time>", "the time that the network is asked for, 0 to 1", Number, 0)
     .option("--scale <factor>", "enlarge each pixel so many times", wholeNumber, 4)
     .option("--out <file>", "picture to write (.png, .jpg or .webp)");

@@ -18,6 +18,7 @@ interface TrainFlags {
   from?: string;
   teacher?: string;
   guide?: string;
+  decoder?: string;
   pairs?: string;
   json?: boolean;
   steps?: number;
@@ -42,6 +43,7 @@ export function trainCommand(): Command {
     .option("--from <file>", "start from the weights of a trained model, a run's model.safetensors; its patches may be larger, as those of small are than those of fine")
     .option("--teacher <file>", "one step learns what many steps of this trained model's flow arrive at: of the method crossflow or latent-flow; with --set endTarget=distribution its samples become like that flow's, with endTarget=refinement that flow ends the images of --from")
     .option("--guide <file>", "a worse model of the teacher's flow, say of fewer steps, from which the teacher is led away by guidance (2 unless set)")
+    .option("--decoder <file>", "what makes images of a latent flow's latents: a CrossFlow network or a model of the method decoder; without it the autoencoder's decoder")
     .option("--pairs <file>", "one step learns images that a teacher made of noise before: what crossflow pairs wrote")
     .option("--resume", "go on from the run's last checkpoint")
     .option("--replace", "move a run of that name aside");
@@ -57,6 +59,7 @@ export function trainCommand(): Command {
     "train guided --from runs/first/model.safetensors --teacher runs/flow/model.safetensors --guide runs/early/model.safetensors --set guidance=2",
     "train matched --from runs/distilled/model.safetensors --teacher runs/flow/model.safetensors --set endTarget=distribution",
     "train whole --from runs/matched/model.safetensors --teacher runs/flow/model.safetensors --set endTarget=refinement --loss pixel-absolute=1",
+    "train whole --from runs/matched/model.safetensors --teacher runs/flow/model.safetensors --decoder runs/matched/model.safetensors --set endTarget=refinement --loss pixel-absolute=1",
     "train refined --from runs/matched/model.safetensors --pairs runs/pairs.safetensors --loss pixel-absolute=1",
     "train clean --from runs/matched/model.safetensors --set endTarget=reconstruction --loss pixel-absolute=1 --steps 300",
     "train mine --config mine.json --json",
@@ -77,6 +80,7 @@ async function trainRun(name: string | undefined, flags: TrainFlags): Promise<vo
     ...defined({ name, preset: flags.preset, steps: flags.steps, seed: flags.seed, losses: flags.loss, initialModel: flags.from === undefined ? undefined : resolve(flags.from) }),
     ...(flags.pairs === undefined ? {} : { pairsFile: resolve(flags.pairs) }),
     ...(flags.guide === undefined ? {} : { guideModel: resolve(flags.guide) }),
+    ...(flags.decoder === undefined ? {} : { decoderModel: resolve(flags.decoder) }),
     ...(flags.teacher === undefined ? {} : { teacherModel: resolve(flags.teacher) }),
   });
   const reporter = createReporter(process.stderr);

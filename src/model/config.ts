@@ -91,8 +91,10 @@ export interface TrainConfig extends TimeOptions, TimeSamplerOptions, AverageOpt
   endTarget: string;
   /** File of the noise and images that endTarget "pairs" learns from, which `crossflow pairs` writes. Samples with r = 0 then all start from noise. Pairs that are seen more than a few times are learned by heart. */
   pairsFile: string;
-  /** File of the model that distillation, refinement and the matching of distributions learn from: of the method "latent-flow", whose latents the autoencoder decodes, or, for distillation, "crossflow". Empty: the initial model. */
+  /** File of the model that distillation, refinement and the matching of distributions learn from: of the method "latent-flow", or, for distillation, "crossflow". Empty: the initial model. */
   teacherModel: string;
+  /** A CrossFlow network, or one of the method "decoder", that makes the images of the teacher's latents. Empty: the autoencoder's decoder. */
+  decoderModel: string;
   /** A worse model of the teacher's flow, trained for a shorter time or with a smaller network, from which the teacher is led away. Empty: none. */
   guideModel: string;
   /** How far: v_guide + guidance (v_teacher - v_guide); 1 is the teacher's own flow. */
@@ -241,6 +243,7 @@ export const TRAIN_OPTIONS: { [Key in keyof TrainConfig]: Option<TrainConfig[Key
   endTarget: oneOf<string>("derivative", ["derivative", "consistency", "distillation", "distribution", "reconstruction", "refinement", "pairs"]),
   pairsFile: text("", "a file"),
   teacherModel: text("", "a file"),
+  decoderModel: text("", "a file"),
   guideModel: text("", "a file"),
   guidance: { default: 2, unit: "", expected: "a number of at least 1", valid: (given) => isNumber(given) && given >= 1 },
   sampleFlowRate: rate(4, "of the network's"),
@@ -323,7 +326,7 @@ export function resolveConfig(given: Partial<TrainConfig> = {}): TrainConfig {
   if (faults.length === 0 && config.endTarget === "distribution" && config.distilledShare + config.refinedShare > 1) faults.push(`distilledShare and refinedShare are parts of the same samples, and ${config.distilledShare} and ${config.refinedShare} are more than all: lower one of them`);
   if (faults.length === 0 && config.endTarget === "pairs" && config.pairsFile === "") faults.push(`endTarget "pairs" learns from noise and images that a teacher made before: set pairsFile to their file (npx crossflow pairs makes it; train --pairs FILE)`);
   if (faults.length === 0 && config.endTarget !== "pairs" && config.pairsFile !== "") faults.push(`pairsFile serves endTarget "pairs", and endTarget is "${config.endTarget}": set it to "pairs", or leave out pairsFile`);
-  for (const key of ["teacherModel", "guideModel"] as const) {
+  for (const key of ["teacherModel", "guideModel", "decoderModel"] as const) {
     const serves = key === "teacherModel" ? TAUGHT : TAUGHT.filter((target) => target !== "reconstruction");
     if (faults.length === 0 && config[key] !== "" && !serves.includes(config.endTarget)) faults.push(`${key} serves endTarget ${new Intl.ListFormat("en").format(serves.map((target) => `"${target}"`))}, and endTarget is "${config.endTarget}": set it to one of them, or leave out ${key}`);
   }

@@ -171,6 +171,8 @@ export interface TeacherFiles {
   guideModel?: string;
   /** How far: the factor of guidedVelocity(), 1 and above. */
   guidance?: number;
+  /** A CrossFlow network, or one of the method "decoder", that makes the images of a latent flow's latents. Empty: the autoencoder's decoder. */
+  decoderModel?: string;
 }
 
 /** What a teacher has to know: the latents and classes of the training. */
@@ -193,45 +195,72 @@ export interface LoadedTeacher {
 }
 
 /**
- * Loads a distillation's teacher, and its guide where there is one.
+ * Loads a distillation's teacher, with its guide and what makes images of its latents where these are other models.
  * @returns the teacher; its dispose() frees the weights
- * @throws Error when a file is no model, knows no flow, or was trained with other classes or on the latents of another encoder, or when there is no encoder
+ * @throws Error when a file is no model, knows no flow (a decoder: makes no images), or was trained with other classes or on the latents of another encoder, when there is no
+ * encoder, or when a decoder is given to a CrossFlow network, which makes its own images
  */
-export async function loadTeacher({ teacherModel, initialModel, guideModel = "", guidance = 1 }: TeacherFiles, subject: TeacherSubject): Promise<LoadedTeacher> {
-  const loaded = await loadFlow(teacherModel || initialModel, subject);
-  if (guideModel === "") return loaded;
+export async function loadTeacher({ teacherModel, initialModel, guideModel = "", guidance = 1, decoderModel = "" }: TeacherFiles, subject: TeacherSubject): Promise<LoadedTeacher> {
+  const parts: LoadedPart<unknown>[] = [];
+  const dispose = (): void => parts.forEach((part) => part.dispose());
+  const load = async <Made>(file: string, part: Part<Made>, lacks: string): Promise<LoadedPart<Made>> => {
+    const loaded = await loadPart(file, subject, part, lacks);
+    parts.push(loaded);
+    return loaded;
+  };
+  const loadFlow = (file: string): Promise<LoadedPart<Teacher>> => load(file, FLOWS, "knows no flow of latents");
   try {
-    const guide = await loadFlow(guideModel, subject);
-    return {
-      ...loaded,
-      teacher: { ...loaded.teacher, velocityAt: guidedVelocity(loaded.teacher.velocityAt, guide.teacher.velocityAt, guidance) },
-      lossNetworks: [...new Set([...loaded.lossNetworks, ...guide.lossNetworks])],
-      dispose: () => {
-        loaded.dispose();
-        guide.dispose();
-      },
-    };
+    const file = teacherModel || initialModel;
+    const { made, model, method } = await loadFlow(file);
+    const teacher = { ...made };
+    if (guideModel !== "") teacher.velocityAt = guidedVelocity(made.velocityAt, (await loadFlow(guideModel)).made.velocityAt, guidance);
+    if (decoderModel !== "") {
+      if (method !== "latent-flow") throw new Error(`decoderModel makes the images of a latent flow, and ${file} is a CrossFlow network, which makes its own: leave out decoderModel`);
+      teacher.imageOf = (await load(decoderModel, DECODERS, "makes no images of latents")).made;
+    }
+    return { teacher, ...(method === "latent-flow" && { flow: model }), lossNetworks: [...new Set(parts.flatMap((part) => lossNetworksOf(part.model)))], dispose };
   } catch (error) {
-    loaded.dispose();
+    dispose();
     throw error;
   }
 }
 
-async function loadFlow(file: string, { network, encoderFingerprint, encoder }: TeacherSubject): Promise<LoadedTeacher> {
+/** What the network of a method serves as in a teacher. */
+type Part<Made> = Record<string, (field: ImageField, autoencoder: NonNullable<TeacherSubject["encoder"]>, model: Model) => Made>;
+
+const FLOWS: Part<Teacher> = {
+  crossflow: (field, autoencoder) => ownFlowTeacher(field, (images) => autoencoder.encode(images)),
+  "latent-flow": (field, autoencoder) => latentFlowTeacher(field, (z) => autoencoder.decode(z)),
+};
+
+/** As the sampler's decode(), at the smallest time that the network was trained at. */
+const decodingOf: Part<Teacher["imageOf"]>[string] = (field, _, { minimumTime }) => (z, y) => tf.tidy(() => field(z, tf.fill([z.shape[0]], minimumTime) as tf.Tensor1D, y));
+
+const DECODERS: Part<Teacher["imageOf"]> = { crossflow: decodingOf, decoder: decodingOf };
+
+/** Methods whose networks make images of latents. */
+export const DECODING_METHODS: readonly string[] = Object.keys(DECODERS);
+
+/** What was made of a file's network; dispose() frees its weights. */
+interface LoadedPart<Made> {
+  made: Made;
+  model: Model;
+  method: string;
+  dispose: () => void;
+}
+
+/** @param lacks what a network of another method lacks, and what is given in its place: the end of the error */
+async function loadPart<Made>(file: string, { network, encoderFingerprint, encoder }: TeacherSubject, part: Part<Made>, lacks: string): Promise<LoadedPart<Made>> {
   const model = await loadModel(file);
   const field: ImageField = (zT, r, y) => evaluateModel(model, zT, r, y);
-  const teachers: Record<string, (autoencoder: NonNullable<TeacherSubject["encoder"]>) => Teacher> = {
-    crossflow: (autoencoder) => ownFlowTeacher(field, (images) => autoencoder.encode(images)),
-    "latent-flow": (autoencoder) => latentFlowTeacher(field, (z) => autoencoder.decode(z)),
-  };
   try {
     const method = trainingMethodOf(model);
-    if (!Object.hasOwn(teachers, method)) throw new Error(`${file} can not teach this training: a model of the method "${method}" knows no flow of latents. Choose one of the method ${Object.keys(teachers).join(" or ")}`);
+    if (!Object.hasOwn(part, method)) throw new Error(`${file} can not teach this training: a model of the method "${method}" ${lacks}. Choose one of the method ${Object.keys(part).join(" or ")}`);
     const differing = differences(model.network, network, SUBJECT_SHAPE);
     if (differing !== "") throw new Error(`${file} can not teach this training: it was trained with other latents or classes, ${differing}. Choose a model of the same data`);
     if (model.encoderFingerprint !== encoderFingerprint) throw new Error(`${file} can not teach this training: it was trained on the latents of another encoder. Train it further with these first (endTarget "derivative"), or choose the data it was trained on`);
     if (!encoder) throw new Error('a teacher needs the autoencoder, and these latents come without it: set endTarget to "derivative"');
-    return { teacher: teachers[method](encoder), ...(method === "latent-flow" && { flow: model }), lossNetworks: lossNetworksOf(model), dispose: () => disposeModel(model) };
+    return { made: part[method](field, encoder, model), model, method, dispose: () => disposeModel(model) };
   } catch (error) {
     disposeModel(model);
     throw error;

@@ -397,16 +397,19 @@ function assertFinite(values: Record<string, number>, active: string[], step: nu
   throw new Error(`${what} became ${values[broken]} in step ${step}: lower the learning rates, or the weight of that loss. Nothing of this step is saved; the last checkpoint before it is whole`);
 }
 
+/** The options that name files. */
+const NAMED_FILES = ["initialModel", "teacherModel", "guideModel", "decoderModel", "pairsFile"] as const satisfies readonly (keyof TrainConfig)[];
+
 /** A model of the state's averaged weights; shares their tensors. @param notes what else its provenance tells */
 function averagedModel(config: TrainConfig, state: TrainingState, resources: TrainingResources, { seconds = 0, ...notes }: { seconds?: number; lossNetworks?: string[]; earlierSteps?: number } = {}): Model {
-  const { initialModel, teacherModel, guideModel, pairsFile } = config;
+  const files = Object.fromEntries(NAMED_FILES.map((key) => [key, portablePath(config[key])]));
   return {
     network: state.network,
     parameters: state.variables.average,
     classNames: [...resources.rows.classes],
     encoderFingerprint: resources.encoderFingerprint,
     minimumTime: config.minimumTime,
-    provenance: { config: { ...config, initialModel: portablePath(initialModel), teacherModel: portablePath(teacherModel), guideModel: portablePath(guideModel), pairsFile: portablePath(pairsFile) }, steps: state.step, seconds: Math.round(seconds), dataset: resources.rows.fingerprint, ...notes },
+    provenance: { config: { ...config, ...files }, steps: state.step, seconds: Math.round(seconds), dataset: resources.rows.fingerprint, ...notes },
   };
 }
 

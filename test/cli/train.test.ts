@@ -104,17 +104,22 @@ describe("crossflow train", () => {
     assert.match(failure(["train", "mine", ...SMALL, "--teacher", source, "--set", "endTarget=distribution"]), /needs a teacher of the method "latent-flow"/);
     assert.match(failure(["train", "mine", ...SMALL, "--guide", flow]), /guideModel serves endTarget "distillation", "distribution", and "refinement"/);
     assert.match(failure(["train", "mine", ...SMALL, "--teacher", flow, "--guide", join(project.folder, "none.safetensors")]), /There is no file .*none\.safetensors/);
+    const decoded = project.run(["train", "decoded", ...SMALL, "--steps", "1", "--from", source, ...matching, "--decoder", source]);
+    assert.equal(decoded.code, 0, decoded.stderr);
+    assert.equal((JSON.parse(readFileSync(join(runs, "decoded", "config.json"), "utf8")) as Record<string, unknown>).decoderModel, source);
+    assert.match(failure(["train", "mine", ...SMALL, "--from", source, ...matching, "--decoder", flow]), /a model of the method "latent-flow" makes no images of latents/);
+    assert.match(failure(["train", "mine", ...SMALL, "--decoder", source]), /decoderModel serves endTarget "distillation", "distribution", and "refinement"/);
     assert.ok(!existsSync(join(runs, "mine")));
   });
 
   it("learns from pairs that a flow made before, and says what is wrong with them", () => {
     const [source, flow] = ["source", "flow"].map((name) => runPaths(name, runs).modelFile);
     const file = join(project.folder, "pairs.safetensors");
-    const made = project.run(["pairs", file, "--teacher", flow, "--guide", flow, "--from", source, "--count", "16", "--json"]);
+    const made = project.run(["pairs", file, "--teacher", flow, "--guide", flow, "--decoder", source, "--from", source, "--count", "16", "--json"]);
     assert.equal(made.code, 0, made.stderr);
     const { pairs, recipe } = JSON.parse(made.stdout) as { pairs: number; recipe: string };
     assert.equal(pairs, 16);
-    assert.match(recipe, /^teacher \S+model\.safetensors \(\w{12}\), guide \S+ \(\w{12}\) with guidance 2, images of \S+ \(\w{12}\) from time 0\.5 of exchanged noise, 8 evaluations with spacing 1\.5, seed 0$/);
+    assert.match(recipe, /^teacher \S+model\.safetensors \(\w{12}\), guide \S+ \(\w{12}\) with guidance 2, decoded by \S+model\.safetensors \(\w{12}\), images of \S+ \(\w{12}\) from time 0\.5 of exchanged noise, 8 evaluations with spacing 1\.5, seed 0$/);
     const { code, stderr } = project.run(["train", "by-pairs", ...SMALL, "--steps", "1", "--from", source, "--pairs", file]);
     assert.equal(code, 0, stderr);
     const { endTarget, pairsFile } = JSON.parse(readFileSync(join(runs, "by-pairs", "config.json"), "utf8")) as Record<string, unknown>;
@@ -124,6 +129,7 @@ describe("crossflow train", () => {
     for (const [option, value, needed] of [["start", "0.7", "from"], ["noise", "own", "from"], ["guidance", "3", "guide"]]) assert.match(refusal(file, "--teacher", flow, `--${option}`, value), new RegExp(`--${option} means nothing without --${needed}: add --${needed}`));
     assert.match(refusal(join(project.folder, "more.safetensors"), "--teacher", source), /--teacher must be a model of the method "latent-flow"/);
     assert.match(refusal(join(project.folder, "more.safetensors"), "--teacher", flow, "--from", flow), /--from must be a CrossFlow network, and .* is a latent flow/);
+    assert.match(refusal(join(project.folder, "more.safetensors"), "--teacher", flow, "--decoder", flow), /a model of the method "latent-flow" makes no images of latents/);
     assert.match(refusal("more.txt", "--teacher", flow), /Pairs are kept in a \.safetensors file, not more\.txt/);
     assert.match(refusal(file, "--teacher", flow, "--count", "0"), /--count must be at least 1, not 0/);
     assert.match(refusal(file, "--teacher", flow, "--from", source, "--start", "2"), /--start is a time above 0 and at most 1, not 2/);
@@ -139,6 +145,13 @@ describe("crossflow train", () => {
     assert.ok(width >= 2 * 32 && width < 3 * 32 && height >= 8 * 32 && height < 9 * 32, `${width} x ${height}`);
     const refusal = (...flags: string[]): string => project.run(["sample", ...flags]).stderr;
     assert.match(refusal(source, "--evaluations", "4"), /--evaluations serves models of many steps, and .*source.*"crossflow", makes an image in one/);
+    const decodedOut = join(project.folder, "decoded.png");
+    const decoded = project.run(["sample", "flow", "--count", "2", "--scale", "1", "--evaluations", "4", "--decoder", "source", "--out", decodedOut, "--json"]);
+    assert.equal(decoded.code, 0, decoded.stderr);
+    assert.equal((JSON.parse(decoded.stdout) as { sampling: string }).sampling, "4 evaluations a sample, decoded by source");
+    assert.notDeepEqual(readFileSync(decodedOut), readFileSync(out));
+    assert.match(refusal("flow", "--decoder", "flow"), /--decoder flow can not be used: a model of the method "latent-flow" makes no images of latents: choose one of the method crossflow or decoder/);
+    assert.match(refusal(source, "--decoder", source), /--decoder makes images of latents, and .*source.*"crossflow", makes none: leave it out/);
     assert.match(refusal("flow", "--evaluations", "5"), /--evaluations must be an even number from 2, not 5/);
     assert.match(refusal("flow", "--r", "0.1"), /--r is the time that CrossFlow's network is asked for, and .* is of the method "latent-flow"/);
   });

@@ -7,8 +7,10 @@ import { resolveConfig, type TrainConfig } from "../../src/model/config";
 import { distillationTarget, guidedVelocity, latentFlowTeacher, latentsAlongFlow, loadTeacher, ownFlowTeacher, reconstructionTarget, refinementTarget, type Teacher } from "../../src/model/distillation";
 import { startEngine } from "../../src/model/engine";
 import { tf } from "../../src/model/engine/tf";
+import { disposeModel, loadModel } from "../../src/model/model";
 import type { ImageField } from "../../src/model/objective";
 import { randomStream } from "../../src/model/random";
+import { decode } from "../../src/model/sampler";
 import { train } from "../../src/model/trainer";
 import { perSample } from "../../src/model/trajectory";
 import { base, coarseEncoder as encoder, resources } from "./tiny-training";
@@ -266,6 +268,41 @@ describe("a training by distillation", () => {
     assert.equal(tf.memory().numTensors, before);
   });
 
+  it("has the images of a network that decodes in the autoencoder's place, compiled as step by step, and frees it", async () => {
+    const [initialModel, teacherModel] = ["teacher", "flow"].map((name) => join(folder, name, "model.safetensors"));
+    for await (const event of train({ ...base, name: "decoder", method: "decoder", losses: { pixel: 1 }, steps: 1, minimumTime: 0.1 }, options)) assert.ok(event.step);
+    const decoderModel = join(folder, "decoder", "model.safetensors");
+    const subject = { network: resources.network, encoderFingerprint: encoder.fingerprint, encoder };
+    const z = tf.tensor4d(randomStream(6, "latents").normal(64), [2, 4, 4, 2]);
+    const labels = tf.tensor1d([0, 1], "int32");
+    for (const file of [decoderModel, initialModel]) {
+      const before = tf.memory().numTensors;
+      const model = await loadModel(file);
+      const { teacher, dispose } = await loadTeacher({ teacherModel, initialModel: "", decoderModel: file }, subject);
+      const images = teacher.imageOf(z, labels);
+      // decode() clamps, a target need not.
+      const [clamped, wanted] = [tf.clipByValue(images, -1, 1), decode(model, z, labels.arraySync())];
+      assert.ok(apart(clamped, wanted) < 1e-6);
+      tf.dispose([images, clamped, wanted]);
+      dispose();
+      disposeModel(model);
+      assert.equal(tf.memory().numTensors, before);
+    }
+    const before = tf.memory().numTensors;
+    const totals = async (name: string, given: Partial<TrainConfig>): Promise<number[]> => {
+      const values: number[] = [];
+      for await (const { total } of train({ ...config, name, initialModel, teacherModel, endTarget: "refinement", refinementStart: 0.5, ...given }, options)) values.push(total);
+      return values;
+    };
+    const [decoded, eager, plain] = [await totals("decoded", { decoderModel }), await totals("decoded-eager", { decoderModel, compile: false }), await totals("not-decoded", {})];
+    decoded.forEach((value, step) => assert.ok(Math.abs(value - eager[step]) < 1e-3 * Math.abs(value), `step ${step + 1}: ${value} compiled, ${eager[step]} eager`));
+    assert.ok(Math.abs(decoded[0] - plain[0]) > 1e-3 * plain[0], `${decoded[0]} by the network, ${plain[0]} by the autoencoder`);
+    await assert.rejects(loadTeacher({ teacherModel, initialModel: "", decoderModel: teacherModel }, subject), /flow.model\.safetensors can not teach this training: a model of the method "latent-flow" makes no images of latents\. Choose one of the method crossflow or decoder/);
+    await assert.rejects(loadTeacher({ teacherModel: "", initialModel, decoderModel }, subject), /decoderModel makes the images of a latent flow, and .*teacher.model\.safetensors is a CrossFlow network, which makes its own: leave out decoderModel/);
+    assert.equal(tf.memory().numTensors, before);
+    tf.dispose([z, labels]);
+  });
+
   it("refuses a teacher that knows no flow, and latents whose encoder is not there", async () => {
     for await (const event of train({ ...base, name: "gan", method: "gan", losses: { pixel: 1 }, steps: 1 }, options)) assert.ok(event.step);
     const file = (name: string): string => join(folder, name, "model.safetensors");
@@ -288,6 +325,7 @@ describe("a training by distillation", () => {
     assert.throws(() => resolveConfig({ endTarget: "reconstruction" }), /endTarget "reconstruction" learns from a trained network: set teacherModel/);
     assert.throws(() => resolveConfig({ endTarget: "reconstruction", initialModel: "model.safetensors", guideModel: "early.safetensors" }), /guideModel serves endTarget "distillation", "distribution", and "refinement", and endTarget is "reconstruction"/);
     assert.throws(() => resolveConfig({ guideModel: "early.safetensors" }), /guideModel serves endTarget "distillation", "distribution", and "refinement", and endTarget is "derivative"/);
+    assert.throws(() => resolveConfig({ endTarget: "reconstruction", initialModel: "model.safetensors", decoderModel: "decoder.safetensors" }), /decoderModel serves endTarget "distillation", "distribution", and "refinement", and endTarget is "reconstruction"/);
     assert.throws(() => resolveConfig({ endTarget: "distillation", initialModel: "model.safetensors", guidance: 0.5 }), /guidance must be a number of at least 1, not 0\.5/);
     assert.throws(() => resolveConfig({ endTarget: "distillation", method: "gan" }), /endTarget "distillation" is for the method "crossflow", not "gan"/);
   });

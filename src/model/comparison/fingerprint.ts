@@ -61,8 +61,8 @@ export function lossFingerprints(config: TrainConfig): Record<string, string> {
 }
 
 /** Hashes of the trained models that a configuration starts from or learns from: a file of the same name may hold another one by now. A missing file has none; the training says so. */
-export function modelFingerprints({ initialModel, teacherModel, guideModel }: Pick<TrainConfig, "initialModel" | "teacherModel" | "guideModel">): Record<string, string> {
-  const files = [...new Set([initialModel, teacherModel, guideModel])].filter((file) => file !== "" && existsSync(file));
+export function modelFingerprints({ initialModel, teacherModel, guideModel, decoderModel }: Pick<TrainConfig, "initialModel" | "teacherModel" | "guideModel" | "decoderModel">): Record<string, string> {
+  const files = [...new Set([initialModel, teacherModel, guideModel, decoderModel])].filter((file) => file !== "" && existsSync(file));
   return Object.fromEntries(files.map((file) => [file, createHash("sha256").update(readFileSync(file)).digest("hex").slice(0, 16)]));
 }
 

@@ -111,6 +111,8 @@ export interface TrainConfig extends TimeOptions, TimeSamplerOptions, AverageOpt
   refinementStart: number;
   /** Of refinement: the noise with which an image is taken back to there: "own", that it was made of, or "exchanged", the same with its channels exchanged. */
   refinementNoise: string;
+  /** Of refinement: in how many evaluations the teacher's flow is followed from there. */
+  refinementEvaluations: number;
   /** Largest factor t (t - r) / r at which losses on pictures use x_hat. */
   correctionLimit: number;
   /** "muon" (on the matrices of the blocks, AdamW elsewhere) or "adamw". */
@@ -252,6 +254,7 @@ export const TRAIN_OPTIONS: { [Key in keyof TrainConfig]: Option<TrainConfig[Key
   refinedShare: share(0, "share of the samples with r = 0"),
   refinementStart: share(0.3, "share of t"),
   refinementNoise: oneOf<string>("own", ["own", "exchanged"]),
+  refinementEvaluations: count(4, "evaluations"),
   correctionLimit: rate(1),
   optimizer: oneOf<string>("muon", ["muon", "adamw"]),
   learningRate: rate(2e-3, "a step"),

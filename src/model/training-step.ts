@@ -142,7 +142,7 @@ interface PartOptions extends FrozenParts {
   pairImages?: tf.Tensor4D;
 }
 
-const refinementOf = ({ refinementStart, refinementNoise }: TrainConfig): Partial<RefinementOptions> => ({ start: refinementStart, noise: refinementNoise as RefinementNoise });
+const refinementOf = ({ refinementStart, refinementNoise, refinementEvaluations }: TrainConfig): RefinementOptions => ({ start: refinementStart, noise: refinementNoise as RefinementNoise, steps: refinementEvaluations });
 
 /** Latents of samples [N, h, w, c] with their classes [N], kept. */
 interface SampledLatents {

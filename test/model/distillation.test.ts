@@ -237,6 +237,11 @@ describe("a training by distillation", () => {
     };
     const [compiled, eager] = [await totals("refined", {}), await totals("refined-eager", { compile: false })];
     compiled.forEach((value, step) => assert.ok(Math.abs(value - eager[step]) < 1e-3 * Math.abs(value), `step ${step + 1}: ${value} compiled, ${eager[step]} eager`));
+    // Twice as many evaluations, or half as many, lead elsewhere.
+    for (const refinementEvaluations of [2, 8]) {
+      const [first] = await totals(`refined-in-${refinementEvaluations}`, { refinementEvaluations }, 1);
+      assert.ok(Math.abs(first - compiled[0]) > 1e-6 * compiled[0], `${first} in ${refinementEvaluations} evaluations, ${compiled[0]} in 4`);
+    }
     assert.deepEqual([...(await totals("refined-halves", {}, 2)), ...(await totals("refined-halves", {}, 4, "resume"))], compiled);
     // Beside the matching of distributions the same images are the targets, and they stay when the network and its average change.
     const beside = async (name: string, emaDecay: number): Promise<number[]> => totals(name, { endTarget: "distribution", distilledShare: 0, refinedShare: 1, emaDecay });
@@ -321,6 +326,7 @@ describe("a training by distillation", () => {
     assert.throws(() => resolveConfig({ teacherModel: "model.safetensors" }), /teacherModel serves endTarget "distillation", "distribution", "reconstruction", and "refinement", and endTarget is "derivative"/);
     for (const given of [{ initialModel: "model.safetensors" }, { teacherModel: "flow.safetensors" }]) assert.throws(() => resolveConfig({ endTarget: "refinement", ...given }), /endTarget "refinement" learns from a network's one-step images as a trained latent flow ends them: set initialModel .*\(train --from FILE\) and teacherModel .*\(train --teacher FILE\)/);
     assert.throws(() => resolveConfig({ refinementNoise: "swapped" }), /refinementNoise must be one of own, exchanged/);
+    assert.throws(() => resolveConfig({ refinementEvaluations: 0 }), /refinementEvaluations must be a whole number of at least 1/);
     assert.throws(() => resolveConfig({ refinementStart: 1.5 }), /refinementStart must be a number from 0 to 1/);
     assert.throws(() => resolveConfig({ endTarget: "reconstruction" }), /endTarget "reconstruction" learns from a trained network: set teacherModel/);
     assert.throws(() => resolveConfig({ endTarget: "reconstruction", initialModel: "model.safetensors", guideModel: "early.safetensors" }), /guideModel serves endTarget "distillation", "distribution", and "refinement", and endTarget is "reconstruction"/);

@@ -9,7 +9,9 @@ import { finerTokens, tokensPerSide } from "./finer-tokens";
 import { lossNetworksOf } from "./metrics/independence";
 import { assertSameParameters, disposeModel, loadModel, trainedStepsOf } from "./model";
 import { isOfHead, type NetworkConfig } from "./network";
+import { randomStream } from "./random";
 import { float32Values, readSafetensors, writeSafetensors, type SafetensorsTensor } from "./safetensors";
+import { splitConfig, splitTokens, tokensPerToken } from "./split-tokens";
 import { STREAM_NAMES, type StreamName, type TrainingState } from "./training-state";
 
 /** What stands beside the tensors, as text. */
@@ -125,21 +127,29 @@ export async function restoreCheckpoint(folder: string, state: TrainingState): P
 /**
  * Starts a training from a trained model: its weights become the weights and the averages. The optimiser's moments and the critic start anew.
  * The model may have been trained on other data with another encoder, as long as all sizes agree: the training then adapts it. Where one ends in images and the
- * other in latents (a latent flow that starts from a CrossFlow network), the head alone starts anew. Where its patches are larger, each of its tokens becomes several (finerTokens()).
+ * other in latents (a latent flow that starts from a CrossFlow network), the head alone starts anew. Where its patches are larger, each of its patches becomes several (finerTokens()); where
+ * it has fewer tokens a patch, each of its tokens does (splitTokens()).
  * @param file a model.safetensors that saveModel() wrote
  * @param state made by createTrainingState(), not yet trained
+ * @param seed of what has to be drawn for a larger network
  * @returns what is known of the trainings that made the model
  * @throws Error when the file is missing, damaged or no model, or listing every size in which the model's network differs from the state's
  */
-export async function startFromModel(file: string, state: TrainingState): Promise<EarlierTrainings> {
+export async function startFromModel(file: string, state: TrainingState, seed: number): Promise<EarlierTrainings> {
   const model = await loadModel(file);
   try {
-    const keys = Object.keys(state.network) as (keyof NetworkConfig)[];
+    const here: NetworkConfig = { tokensPerPatch: 1, ...state.network };
+    const keys = Object.keys(here) as (keyof NetworkConfig)[];
     const newHead = model.network.outputChannels !== state.network.outputChannels;
     const takesFinerTokens = tokensPerSide(model.network, state.network) !== undefined;
-    const differing = differences(model.network, state.network, keys.filter((key) => !(newHead && HEAD_SETTINGS.includes(key)) && !(takesFinerTokens && key === "patchSize")));
+    const parts = tokensPerToken(model.network, state.network) ?? 1;
+    const { patchSize } = state.network;
+    const grown: NetworkConfig = { ...splitConfig(model.network, parts), ...(takesFinerTokens && { patchSize }) };
+    const differing = differences(grown, here, keys.filter((key) => !(newHead && HEAD_SETTINGS.includes(key))));
     if (differing !== "") throw new Error(`the model ${file} does not fit this training: ${differing}. Choose the preset and data it was trained with, or train without it`);
-    const weights = finerTokens(model.parameters, model.network, { ...model.network, patchSize: state.network.patchSize });
+    const finer = finerTokens(model.parameters, model.network, { ...model.network, patchSize });
+    const weights = splitTokens(finer, { ...model.network, patchSize }, parts, randomStream(seed, "copies of tokens"));
+    tf.dispose(finer);
     for (const group of [state.variables.parameters, state.variables.average]) {
       for (const [name, variable] of Object.entries(group)) {
         if (!(newHead && isOfHead(name))) tf.tidy(() => variable.assign(tf.add(weights[name], 0)));

@@ -11,12 +11,13 @@ import { timeSamplerNames, type TimeSamplerOptions } from "./schedules/time-samp
 
 /**
  * The one size dial: each preset is a network, from what trains on a laptop in minutes to the paper's sizes. B, L and XL are those
- * of Table 3 (for latents of 32 x 32); tiny, small and fine end in convolutions, since with few tokens linear patches leave seams. fine is small with a token for each latent.
+ * of Table 3 (for latents of 32 x 32); tiny, small, fine and dense end in convolutions, since with few tokens linear patches leave seams. fine is small with a token for each latent, dense with four tokens a patch.
  */
 export const PRESETS = {
   tiny: { width: 128, depth: 4, heads: 4, patchSize: 2, bottleneck: 0, classTokens: 4, timeTokens: 2, head: "convolution", headChannels: 32 },
   small: { width: 192, depth: 6, heads: 6, patchSize: 2, bottleneck: 0, classTokens: 4, timeTokens: 2, head: "convolution", headChannels: 64 },
   fine: { width: 192, depth: 6, heads: 6, patchSize: 1, bottleneck: 0, classTokens: 4, timeTokens: 2, head: "convolution", headChannels: 64 },
+  dense: { width: 192, depth: 6, heads: 6, patchSize: 2, bottleneck: 0, classTokens: 16, timeTokens: 8, tokensPerPatch: 4, head: "convolution", headChannels: 64 },
   B: { width: 768, depth: 12, heads: 12, patchSize: 2, bottleneck: 128, classTokens: 8, timeTokens: 4, head: "linear", headChannels: 0 },
   L: { width: 1024, depth: 24, heads: 16, patchSize: 2, bottleneck: 128, classTokens: 8, timeTokens: 4, head: "linear", headChannels: 0 },
   XL: { width: 1152, depth: 28, heads: 16, patchSize: 2, bottleneck: 128, classTokens: 8, timeTokens: 4, head: "linear", headChannels: 0 },
@@ -59,7 +60,7 @@ export interface TrainConfig extends TimeOptions, TimeSamplerOptions, AverageOpt
   classRepeats: Record<string, number>;
   /** What is trained: "crossflow", or one of its baselines: "latent-flow", "latent-meanflow", "pixel-meanflow", "gan", "decoder". */
   method: string;
-  /** The network's size: tiny, small, fine, B, L or XL. */
+  /** The network's size: tiny, small, fine, dense, B, L or XL. */
   preset: string;
   /** File of a trained model (model.safetensors) whose weights a training starts from, and its averages; none where empty. Between networks of images and of latents all but the head is taken over. */
   initialModel: string;
@@ -300,7 +301,7 @@ export const PAPER_SETTINGS: Partial<TrainConfig> = { losses: { "pixel-paper": 1
 const PAPER_PRESETS: readonly string[] = ["B", "L", "XL"] satisfies PresetName[];
 
 /**
- * Completes and checks a configuration: the presets B, L and XL start from the paper's settings, tiny, small and fine from what trained best at the size of the first two.
+ * Completes and checks a configuration: the presets B, L and XL start from the paper's settings, the others from what trained best at the size of tiny and small.
  * @param given any of the options
  * @returns all options
  * @throws Error listing every unknown key (with the nearest known ones) and every value out of range

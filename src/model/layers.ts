@@ -111,22 +111,24 @@ export interface RotaryTable {
 
 /**
  * The two-dimensional rotary position embedding (Su et al., 2021; one half of the head turns with the row, the other with the column).
- * @param side tokens lie on a grid of side x side
+ * @param side patches lie on a grid of side x side
  * @param prefix tokens before the grid, which have no place and are not turned
  * @param headSize numbers in a head's query, divisible by 4
+ * @param tokensPerPatch tokens in a row that share a patch's place
  */
-export function rotaryTable(side: number, prefix: number, headSize: number, base = 100): RotaryTable {
+export function rotaryTable(side: number, prefix: number, headSize: number, tokensPerPatch = 1, base = 100): RotaryTable {
   const quarter = headSize / 4;
-  const angles = new Float32Array((prefix + side * side) * 2 * quarter);
-  for (let row = 0; row < side; row++)
-    for (let column = 0; column < side; column++)
-      for (let index = 0; index < quarter; index++) {
-        const frequency = base ** (-index / quarter);
-        const token = (prefix + row * side + column) * 2 * quarter;
-        angles[token + index] = row * frequency;
-        angles[token + quarter + index] = column * frequency;
-      }
-  const shape: [number, number, number, number] = [1, prefix + side * side, 1, 2 * quarter];
+  const count = prefix + side * side * tokensPerPatch;
+  const angles = new Float32Array(count * 2 * quarter);
+  for (let token = prefix; token < count; token++) {
+    const patch = Math.floor((token - prefix) / tokensPerPatch);
+    for (let index = 0; index < quarter; index++) {
+      const frequency = base ** (-index / quarter);
+      angles[token * 2 * quarter + index] = Math.floor(patch / side) * frequency;
+      angles[token * 2 * quarter + quarter + index] = (patch % side) * frequency;
+    }
+  }
+  const shape: [number, number, number, number] = [1, count, 1, 2 * quarter];
   return { cosine: tf.tensor4d(angles.map(Math.cos), shape), sine: tf.tensor4d(angles.map(Math.sin), shape) };
 }
 

@@ -24,6 +24,8 @@ export interface NetworkConfig {
   /** Prefix tokens that carry the class and the time r. */
   classTokens: number;
   timeTokens: number;
+  /** Tokens that a patch becomes, of which one linear map makes the patch's pixels again: more tokens, more computation from hardly more weights. 1 where it is not given. */
+  tokensPerPatch?: number;
   /** "linear": one linear map to pixels (the paper's); "convolution": overlapping convolutions, which leave no seams between small patches. */
   head: "linear" | "convolution";
   /** Channels of the convolutional head at twice the latent's resolution, halved at each further doubling. */
@@ -37,8 +39,10 @@ const TIME_FEATURES = 64;
 /** Width of the SwiGLU layer: 8/3 of the token's, rounded to a multiple of 8 (Shazeer, 2020). */
 export const hiddenWidth = (width: number): number => Math.round((width * 8) / 3 / 8) * 8;
 
-const tokenSide = (config: NetworkConfig): number => config.latentSize / config.patchSize;
-const prefixTokens = (config: NetworkConfig): number => config.classTokens + config.timeTokens;
+/** Patches along one side of the latent. */
+export const patchesPerSide = (config: Pick<NetworkConfig, "latentSize" | "patchSize">): number => config.latentSize / config.patchSize;
+/** Tokens of class and time, which come before those of the patches. */
+export const prefixTokens = (config: Pick<NetworkConfig, "classTokens" | "timeTokens">): number => config.classTokens + config.timeTokens;
 
 /** Channels of the convolutional head: one entry a resolution, from twice the latent's to the image's. */
 export function headChannels(config: NetworkConfig): number[] {
@@ -57,7 +61,7 @@ export interface ParameterShape {
  * @throws Error when the sizes do not fit together
  */
 export function parameterShapes(config: NetworkConfig): Record<string, ParameterShape> {
-  const { width, depth, heads, classes, latentChannels, patchSize, bottleneck } = config;
+  const { width, depth, heads, classes, latentChannels, patchSize, bottleneck, tokensPerPatch = 1 } = config;
   assertConfig(config);
   const hidden = hiddenWidth(width);
   const patch = patchSize * patchSize * latentChannels;
@@ -67,9 +71,9 @@ export function parameterShapes(config: NetworkConfig): Record<string, Parameter
   const scale = (name: string, size: number): void => void (shapes[`${name}.scale`] = { shape: [size], start: "ones" });
 
   if (bottleneck > 0) dense("patchEmbedding.bottleneck", patch, bottleneck);
-  dense("patchEmbedding", bottleneck > 0 ? bottleneck : patch, width);
-  bias("patchEmbedding", width);
-  shapes["positionEmbedding"] = { shape: [prefixTokens(config) + tokenSide(config) ** 2, width], start: 0.02 };
+  dense("patchEmbedding", bottleneck > 0 ? bottleneck : patch, tokensPerPatch * width);
+  bias("patchEmbedding", tokensPerPatch * width);
+  shapes["positionEmbedding"] = { shape: [prefixTokens(config) + patchesPerSide(config) ** 2 * tokensPerPatch, width], start: 0.02 };
   shapes["classEmbedding"] = { shape: [classes + 1, width], start: 0.02 };
   dense("timeEmbedding.first", TIME_FEATURES, width);
   bias("timeEmbedding.first", width);
@@ -91,8 +95,8 @@ export function parameterShapes(config: NetworkConfig): Record<string, Parameter
   }
   scale("finalNorm", width);
   if (config.head === "linear") {
-    const outputs = (config.outputChannels ?? 3) * (config.imageSize / tokenSide(config)) ** 2;
-    dense("head", width, outputs, "zeros");
+    const outputs = (config.outputChannels ?? 3) * (config.imageSize / patchesPerSide(config)) ** 2;
+    dense("head", tokensPerPatch * width, outputs, "zeros");
     bias("head", outputs);
   } else {
     const channels = headChannels(config);
@@ -100,7 +104,7 @@ export function parameterShapes(config: NetworkConfig): Record<string, Parameter
       shapes[`${name}.weight`] = { shape: [size, size, from, to], start };
       bias(name, to);
     };
-    dense("head.tokens", width, (2 * patchSize) ** 2 * channels[0]);
+    dense("head.tokens", tokensPerPatch * width, (2 * patchSize) ** 2 * channels[0]);
     bias("head.tokens", (2 * patchSize) ** 2 * channels[0]);
     channels.forEach((count, stage) => {
       if (stage > 0) conv(`head.stages.${stage}.enter`, channels[stage - 1], 4 * count, 1);
@@ -113,7 +117,8 @@ export function parameterShapes(config: NetworkConfig): Record<string, Parameter
 }
 
 function assertConfig(config: NetworkConfig): void {
-  const { width, heads, latentSize, patchSize, imageSize } = config;
+  const { width, heads, latentSize, patchSize, imageSize, tokensPerPatch = 1 } = config;
+  if (!(Number.isInteger(tokensPerPatch) && tokensPerPatch > 0)) throw new Error(`tokensPerPatch must be a whole number from 1, not ${tokensPerPatch}`);
   if (latentSize % patchSize !== 0) throw new Error(`patchSize ${patchSize} does not divide latentSize ${latentSize}`);
   if (width % heads !== 0 || (width / heads) % 4 !== 0) throw new Error(`width ${width} with ${heads} heads: a head needs a whole number of numbers divisible by 4 (for the rotary embedding)`);
   if (!Number.isInteger(Math.log2(imageSize / latentSize))) throw new Error(`imageSize ${imageSize} must be latentSize ${latentSize} times a power of two`);
@@ -152,22 +157,23 @@ export interface NetworkOptions {
  * @throws Error when the latents have another shape than the configuration says
  */
 export function network(config: NetworkConfig, parameters: Parameters, zT: tf.Tensor4D, r: tf.Tensor1D, y: tf.Tensor1D, { recompute = false }: NetworkOptions = {}): tf.Tensor4D {
-  const { latentSize, latentChannels } = config;
+  const { latentSize, latentChannels, tokensPerPatch = 1 } = config;
   const [batch, ...shape] = zT.shape;
   if (shape.join() !== [latentSize, latentSize, latentChannels].join()) throw new Error(`the network takes latents of shape [B, ${latentSize}, ${latentSize}, ${latentChannels}], not [${zT.shape}]`);
-  const side = tokenSide(config);
+  const side = patchesPerSide(config);
+  const count = side * side * tokensPerPatch;
   const prefix = prefixTokens(config);
 
   let patches = patchify(zT, config.patchSize) as tf.Tensor; // [B, n n, p p c]
   if (config.bottleneck > 0) patches = linear(parameters, "patchEmbedding.bottleneck", patches);
-  const image = linear(parameters, "patchEmbedding", patches); // [B, n n, D]
+  const image = linear(parameters, "patchEmbedding", patches).reshape([batch, count, config.width]); // [B, n n, m D] -> [B, n n m, D]
   const repeat = (row: tf.Tensor, tokens: number): tf.Tensor => tf.tile(row.reshape([batch, 1, config.width]), [1, tokens, 1]);
   const classRow = embed(parameter(parameters, "classEmbedding"), y); // [B, D]
   const timeRow = linear(parameters, "timeEmbedding.second", silu(linear(parameters, "timeEmbedding.first", timeFeatures(r, TIME_FEATURES))));
-  let tokens = tf.concat([repeat(classRow, config.classTokens), repeat(timeRow, config.timeTokens), image], 1); // [B, prefix + n n, D]
+  let tokens = tf.concat([repeat(classRow, config.classTokens), repeat(timeRow, config.timeTokens), image], 1); // [B, prefix + n n m, D]
   tokens = tf.add(tokens, parameter(parameters, "positionEmbedding"));
 
-  const table = rotaryTable(side, prefix, config.width / config.heads);
+  const table = rotaryTable(side, prefix, config.width / config.heads, tokensPerPatch);
   // A scope for each part: run op by op, what it leaves behind would otherwise stay until the whole network is done.
   const part: Part = recompute ? (name, x, fn) => recomputed((input, weights, [cosine, sine]) => fn(input, weights, { cosine, sine }), x, under(parameters, name), [table.cosine, table.sine]) : (name, x, fn) => tf.tidy(() => fn(x, parameters, table));
   for (let block = 0; block < config.depth; block++) {
@@ -177,7 +183,7 @@ export function network(config: NetworkConfig, parameters: Parameters, zT: tf.Te
       return tf.add(attended, swiGlu(weights, `${name}.mlp`, attended));
     });
   }
-  const last = rmsNorm(parameters, "finalNorm", tf.slice(tokens, [0, prefix, 0], [batch, side * side, config.width]));
+  const last = rmsNorm(parameters, "finalNorm", tf.slice(tokens, [0, prefix, 0], [batch, count, config.width])).reshape([batch, side * side, tokensPerPatch * config.width]); // [B, n n, m D]
   return config.head === "linear" ? unpatchify(linear(parameters, "head", last), config.imageSize / side) : convolutionHead(config, parameters, last, part);
 }
 
@@ -209,7 +215,7 @@ function swiGlu(parameters: Parameters, name: string, x: tf.Tensor): tf.Tensor {
 /**
  * From tokens to pixels: tokens become patches of features at twice the latent's resolution, and residual convolutions, which overlap
  * the patches' borders, work at each resolution up to the image's.
- * @param tokens [B, n n, D]
+ * @param tokens [B, n n, m D]
  * @returns images [B, H, W, 3]
  */
 function convolutionHead(config: NetworkConfig, parameters: Parameters, tokens: tf.Tensor, part: Part): tf.Tensor4D {

@@ -1,4 +1,4 @@
-import { headChannels, hiddenWidth, parameterShapes, type NetworkConfig } from "./network";
+import { headChannels, hiddenWidth, parameterShapes, patchesPerSide, prefixTokens, type NetworkConfig } from "./network";
 import { takesMuon } from "./training-state";
 
 /** One row of a network's summary: a layer, or a group of equal ones. */
@@ -48,9 +48,10 @@ const sizeOf = (shape: readonly number[]): number => shape.reduce((product, size
 export function summarize(config: NetworkConfig, options: Partial<SummaryOptions> = {}): NetworkSummary {
   const { offDiagonalShare, optimizer } = { ...SUMMARY_DEFAULTS, ...options };
   const shapes = parameterShapes(config);
-  const { width, depth, heads, latentSize, patchSize, imageSize } = config;
-  const side = latentSize / patchSize;
-  const tokens = side * side + config.classTokens + config.timeTokens;
+  const { width, depth, heads, imageSize, tokensPerPatch = 1 } = config;
+  const side = patchesPerSide(config);
+  const ofPatches = side * side * tokensPerPatch;
+  const tokens = prefixTokens(config) + ofPatches;
   const hidden = hiddenWidth(width);
   const parametersOf = (prefix: string): number =>
     Object.entries(shapes)
@@ -61,7 +62,7 @@ export function summarize(config: NetworkConfig, options: Partial<SummaryOptions
       .filter(([name, { shape }]) => name.startsWith(`${prefix}.`) && shape.length === 2)
       .reduce((sum, [, { shape }]) => sum + 2 * rows * shape[0] * shape[1], 0);
   const layers: LayerSummary[] = [
-    { layer: "patchEmbedding", output: [side * side, width], parameters: parametersOf("patchEmbedding"), flops: matrixFlops("patchEmbedding", side * side), activations: side * side * width },
+    { layer: "patchEmbedding", output: [ofPatches, width], parameters: parametersOf("patchEmbedding"), flops: matrixFlops("patchEmbedding", side * side), activations: ofPatches * width },
     { layer: "positionEmbedding", output: [tokens, width], parameters: parametersOf("positionEmbedding"), flops: tokens * width, activations: 0 },
     { layer: "classEmbedding", output: [width], parameters: parametersOf("classEmbedding"), flops: 0, activations: width },
     { layer: "timeEmbedding", output: [width], parameters: parametersOf("timeEmbedding"), flops: matrixFlops("timeEmbedding", 1), activations: 3 * width },
@@ -71,8 +72,8 @@ export function summarize(config: NetworkConfig, options: Partial<SummaryOptions
     layers.push({ layer: `blocks.${block}.attention`, output: [tokens, width], parameters: parametersOf(`blocks.${block}.attention`), flops: matrixFlops(`blocks.${block}.attention`, tokens) + attentionFlops, activations: tokens * width * 11 + 2 * heads * tokens * tokens });
     layers.push({ layer: `blocks.${block}.mlp`, output: [tokens, width], parameters: parametersOf(`blocks.${block}.mlp`), flops: matrixFlops(`blocks.${block}.mlp`, tokens), activations: tokens * (4 * width + 5 * hidden) });
   }
-  layers.push({ layer: "finalNorm", output: [side * side, width], parameters: parametersOf("finalNorm"), flops: 4 * side * side * width, activations: 2 * side * side * width });
-  if (config.head === "linear") layers.push({ layer: "head", output: [imageSize, imageSize, 3], parameters: parametersOf("head"), flops: matrixFlops("head", side * side) || 2 * side * side * width * 3 * (imageSize / side) ** 2, activations: imageSize * imageSize * 3 });
+  layers.push({ layer: "finalNorm", output: [ofPatches, width], parameters: parametersOf("finalNorm"), flops: 4 * ofPatches * width, activations: 2 * ofPatches * width });
+  if (config.head === "linear") layers.push({ layer: "head", output: [imageSize, imageSize, 3], parameters: parametersOf("head"), flops: matrixFlops("head", side * side), activations: imageSize * imageSize * 3 });
   else layers.push(...convolutionHeadLayers(config, shapes, side, parametersOf));
   const sum = (key: "parameters" | "flops" | "activations"): number => layers.reduce((total, layer) => total + layer[key], 0);
   const parameters = sum("parameters");
@@ -95,7 +96,7 @@ function convolutionHeadLayers(config: NetworkConfig, shapes: ReturnType<typeof 
   const channels = headChannels(config);
   const convolutionFlops = (name: string, resolution: number): number => 2 * resolution * resolution * sizeOf(shapes[`${name}.weight`]?.shape ?? [0]);
   const first = 2 * config.latentSize;
-  const layers: LayerSummary[] = [{ layer: "head.tokens", output: [first, first, channels[0]], parameters: parametersOf("head.tokens"), flops: 2 * side * side * config.width * (2 * config.patchSize) ** 2 * channels[0], activations: first * first * channels[0] }];
+  const layers: LayerSummary[] = [{ layer: "head.tokens", output: [first, first, channels[0]], parameters: parametersOf("head.tokens"), flops: 2 * side * side * sizeOf(shapes["head.tokens.weight"].shape), activations: first * first * channels[0] }];
   channels.forEach((count, stage) => {
     const resolution = first * 2 ** stage;
     const name = `head.stages.${stage}`;

@@ -159,7 +159,7 @@ export async function* train(given: Partial<TrainConfig>, options: TrainOptions 
       savedStep = state.step;
       seconds = record.seconds;
       earlier = { lossNetworks: record.earlierLossNetworks ?? [], steps: record.earlierSteps ?? 0 };
-    } else if (config.initialModel !== "") earlier = await startFromModel(config.initialModel, state);
+    } else if (config.initialModel !== "") earlier = await startFromModel(config.initialModel, state, config.seed);
     earlier.lossNetworks = [...new Set([...earlier.lossNetworks, ...(loadedTeacher?.lossNetworks ?? []), ...pairsNetworks])];
     const lossNetworks = networksOfLosses(config, earlier.lossNetworks);
     const averaged = (): Model => averagedModel(config, state, resources, { seconds, lossNetworks, earlierSteps: earlier.steps });

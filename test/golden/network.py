@@ -1,4 +1,4 @@
-"""Makes network.json: the network F(z_t, r, y) with random weights, with both heads: its images, the gradient of every parameter
+"""Makes network.json: the network F(z_t, r, y) with random weights, with both heads, and with several tokens a patch: its images, the gradient of every parameter
 and of the latents, and its derivative along a direction in the latents. Written from the network's description, in double precision.
 
 Needs torch 2.13.0, numpy 2.4.6. Run: python network.py
@@ -20,6 +20,7 @@ COMMON = {"latentSize": 4, "latentChannels": 2, "classes": 3, "width": 8, "depth
 CASES = [
     COMMON | {"imageSize": 8, "patchSize": 2, "bottleneck": 5, "head": "linear", "headChannels": 0},
     COMMON | {"imageSize": 8, "latentSize": 2, "patchSize": 1, "bottleneck": 0, "head": "convolution", "headChannels": 16},
+    COMMON | {"imageSize": 8, "patchSize": 2, "bottleneck": 0, "tokensPerPatch": 3, "head": "convolution", "headChannels": 16},
 ]
 
 
@@ -41,6 +42,7 @@ def make_parameters(c):
     width, patch = c["width"], c["patchSize"] ** 2 * c["latentChannels"]
     side = c["latentSize"] // c["patchSize"]
     prefix = c["classTokens"] + c["timeTokens"]
+    tokens = c.get("tokensPerPatch", 1)
     p = {}
 
     def dense(name, rows, columns, bias=False):
@@ -50,8 +52,8 @@ def make_parameters(c):
 
     if c["bottleneck"]:
         dense("patchEmbedding.bottleneck", patch, c["bottleneck"])
-    dense("patchEmbedding", c["bottleneck"] or patch, width, bias=True)
-    p["positionEmbedding"] = draw(prefix + side**2, width, scale=0.3)
+    dense("patchEmbedding", c["bottleneck"] or patch, tokens * width, bias=True)
+    p["positionEmbedding"] = draw(prefix + side**2 * tokens, width, scale=0.3)
     p["classEmbedding"] = draw(c["classes"] + 1, width, scale=0.5)
     dense("timeEmbedding.first", TIME_FEATURES, width, bias=True)
     dense("timeEmbedding.second", width, width, bias=True)
@@ -67,7 +69,7 @@ def make_parameters(c):
         p[f"{a}.gate"], p[f"{m}.gate"] = draw(width, scale=0.5), draw(width, scale=0.5)
     p["finalNorm.scale"] = 1 + draw(width, scale=0.2)
     if c["head"] == "linear":
-        dense("head", width, 3 * (c["imageSize"] // side) ** 2, bias=True)
+        dense("head", tokens * width, 3 * (c["imageSize"] // side) ** 2, bias=True)
         return p
     channels = head_channels(c)
 
@@ -75,7 +77,7 @@ def make_parameters(c):
         p[f"{name}.weight"] = draw(size, size, source, target, scale=(size * size * source) ** -0.5)
         p[f"{name}.bias"] = draw(target, scale=0.1)
 
-    dense("head.tokens", width, (2 * c["patchSize"]) ** 2 * channels[0], bias=True)
+    dense("head.tokens", tokens * width, (2 * c["patchSize"]) ** 2 * channels[0], bias=True)
     for stage, count in enumerate(channels):
         if stage:
             conv(f"head.stages.{stage}.enter", 1, channels[stage - 1], 4 * count)
@@ -99,12 +101,12 @@ def from_patches(tokens, size):
     return tokens.unflatten(2, (size, size, -1)).unflatten(1, (side, side)).permute(0, 1, 3, 2, 4, 5).flatten(3, 4).flatten(1, 2)
 
 
-def rotated(x, side, prefix):
-    """Turns pairs (i, i + d / 2) of each head: the first half of the pairs by the token's row, the second by its column."""
+def rotated(x, side, prefix, tokens):
+    """Turns pairs (i, i + d / 2) of each head: the first half of the pairs by the row of the token's patch, the second by its column."""
     quarter = x.shape[-1] // 4
     frequency = 100.0 ** (-torch.arange(quarter) / quarter)
     row, column = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
-    grid = torch.cat([row.reshape(-1, 1) * frequency, column.reshape(-1, 1) * frequency], 1)
+    grid = torch.cat([row.reshape(-1, 1) * frequency, column.reshape(-1, 1) * frequency], 1).repeat_interleave(tokens, 0)
     angle = torch.cat([torch.zeros(prefix, 2 * quarter), grid])[None, :, None]  # [1, N, 1, d / 2]
     turned = torch.complex(*x.chunk(2, -1)) * torch.polar(torch.ones_like(angle), angle)
     return torch.cat([turned.real, turned.imag], -1)
@@ -117,11 +119,12 @@ def conv2d(p, name, x):
 
 def network(c, p, z, r, y):
     batch, width, heads = z.shape[0], c["width"], c["heads"]
-    side, prefix = c["latentSize"] // c["patchSize"], c["classTokens"] + c["timeTokens"]
+    side, prefix, tokens = c["latentSize"] // c["patchSize"], c["classTokens"] + c["timeTokens"], c.get("tokensPerPatch", 1)
     x = patches(z, c["patchSize"])
     if c["bottleneck"]:
         x = x @ p["patchEmbedding.bottleneck.weight"]
     x = x @ p["patchEmbedding.weight"] + p["patchEmbedding.bias"]
+    x = x.unflatten(2, (tokens, width)).flatten(1, 2)  # [B, n n, m D] -> [B, n n m, D]
     half = TIME_FEATURES // 2
     angles = r[:, None] * 100 * 1000.0 ** (-torch.arange(half) / (half - 1))
     time = torch.cat([angles.sin(), angles.cos()], 1) @ p["timeEmbedding.first.weight"] + p["timeEmbedding.first.bias"]
@@ -132,15 +135,15 @@ def network(c, p, z, r, y):
     for block in range(c["depth"]):
         a, m = f"blocks.{block}.attention", f"blocks.{block}.mlp"
         q, k, v = (part.unflatten(-1, (heads, -1)) for part in (rms_norm(x, p[f"{a}.norm.scale"]) @ p[f"{a}.qkv.weight"]).chunk(3, -1))
-        q = rotated(rms_norm(q, p[f"{a}.queryNorm.scale"]), side, prefix)
-        k = rotated(rms_norm(k, p[f"{a}.keyNorm.scale"]), side, prefix)
+        q = rotated(rms_norm(q, p[f"{a}.queryNorm.scale"]), side, prefix, tokens)
+        k = rotated(rms_norm(k, p[f"{a}.keyNorm.scale"]), side, prefix, tokens)
         weights = torch.softmax(torch.einsum("bihd,bjhd->bhij", q, k) / math.sqrt(width // heads), -1)
         mixed = torch.einsum("bhij,bjhd->bihd", weights, v).flatten(2)
         x = x + mixed @ p[f"{a}.output.weight"] * p[f"{a}.gate"]
         h = rms_norm(x, p[f"{m}.norm.scale"])
         h = nn.silu(h @ p[f"{m}.activation.weight"]) * (h @ p[f"{m}.up.weight"])
         x = x + h @ p[f"{m}.down.weight"] * p[f"{m}.gate"]
-    x = rms_norm(x[:, prefix:], p["finalNorm.scale"])
+    x = rms_norm(x[:, prefix:], p["finalNorm.scale"]).unflatten(1, (-1, tokens)).flatten(2)  # [B, n n, m D]
     if c["head"] == "linear":
         return from_patches(x @ p["head.weight"] + p["head.bias"], c["imageSize"] // side)
     x = from_patches(x @ p["head.tokens.weight"] + p["head.tokens.bias"], 2 * c["patchSize"])

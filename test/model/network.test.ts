@@ -21,7 +21,7 @@ interface Case {
 const TOLERANCE = 2e-5; // of the largest number: float32 against double precision
 
 for (const golden of readGolden<{ cases: Case[] }>("network").cases)
-  describe(`the network with the ${golden.config.head} head, against PyTorch`, () => {
+  describe(`the network with the ${golden.config.head} head${golden.config.tokensPerPatch ? ` and ${golden.config.tokensPerPatch} tokens a patch` : ""}, against PyTorch`, () => {
     const { config } = golden;
     const parameters = unpackAll(golden.parameters);
     const z = unpack(golden.z) as tf.Tensor4D;

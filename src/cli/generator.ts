@@ -1,3 +1,4 @@
+import type { MethodName } from "../model/baselines";
 import type { Dataset } from "../model/data";
 import type { Encoder } from "../model/encoder";
 import type { tf } from "../model/engine/tf";
@@ -39,7 +40,7 @@ export interface GeneratorOptions extends LongRunOptions {
 /**
  * Makes what draws a model's images: F(eps, r, y) of CrossFlow, many steps and a decoder of a latent flow.
  * @param file the model's, for messages
- * @throws CommandError (wrong usage) for flags that the model's method does not know, and for a decoder that makes no images of its latents; Error when its autoencoder is another
+ * @throws CommandError (wrong usage) for a model that makes nothing of noise, for flags that the model's method does not know, and for a decoder that makes no images of its latents; Error when its autoencoder is another
  * than that of its data
  */
 export async function generatorOf(file: string, model: Model, { temperature, r = 0, evaluations, decoder: decoderFile }: DrawingFlags, options: GeneratorOptions = {}): Promise<Generator> {
@@ -48,6 +49,7 @@ export async function generatorOf(file: string, model: Model, { temperature, r =
   const { disposeModel, trainingMethodOf } = await import("../model/model.js");
   const { sample } = await import("../model/sampler.js");
   const method = methodOf(model);
+  if (trainingMethodOf(model) === ("decoder" satisfies MethodName)) throw new CommandError(`${file} makes images of latents and none of noise: let it decode those of a latent flow (--decoder ${file}), or choose a model of another method`, EXIT.usage);
   if (evaluations !== undefined && !method.manySteps) throw new CommandError(`--evaluations serves models of many steps, and ${file}, of the method "${trainingMethodOf(model)}", makes an image in one: leave it out`, EXIT.usage);
   if (evaluations !== undefined && (evaluations < 2 || evaluations % 2 !== 0)) throw new CommandError(`--evaluations must be an even number from 2, not ${evaluations}: Heun's method takes two an interval`, EXIT.usage);
   const description = `${method.manySteps ? `${evaluations ?? GENERATE_DEFAULTS.steps} evaluations` : "one step"} a sample`;

@@ -8,7 +8,7 @@ import { describeFileError, writeFileAtomic } from "./files";
 import { finerTokens, tokensPerSide } from "./finer-tokens";
 import { lossNetworksOf } from "./metrics/independence";
 import { assertSameParameters, disposeModel, loadModel, trainedStepsOf } from "./model";
-import { isOfHead, type NetworkConfig } from "./network";
+import { isOfHead, NETWORK_DEFAULTS, type NetworkConfig } from "./network";
 import { randomStream } from "./random";
 import { float32Values, readSafetensors, writeSafetensors, type SafetensorsTensor } from "./safetensors";
 import { splitConfig, splitTokens, tokensPerToken } from "./split-tokens";
@@ -128,7 +128,7 @@ export async function restoreCheckpoint(folder: string, state: TrainingState): P
  * Starts a training from a trained model: its weights become the weights and the averages. The optimiser's moments and the critic start anew.
  * The model may have been trained on other data with another encoder, as long as all sizes agree: the training then adapts it. Where one ends in images and the
  * other in latents (a latent flow that starts from a CrossFlow network), the head alone starts anew. Where its patches are larger, each of its patches becomes several (finerTokens()); where
- * it has fewer tokens a patch, each of its tokens does (splitTokens()).
+ * it has fewer tokens a patch, each of its tokens does (splitTokens()); blocks that its head lacks start as the identity.
  * @param file a model.safetensors that saveModel() wrote
  * @param state made by createTrainingState(), not yet trained
  * @param seed of what has to be drawn for a larger network
@@ -138,13 +138,14 @@ export async function restoreCheckpoint(folder: string, state: TrainingState): P
 export async function startFromModel(file: string, state: TrainingState, seed: number): Promise<EarlierTrainings> {
   const model = await loadModel(file);
   try {
-    const here: NetworkConfig = { tokensPerPatch: 1, ...state.network };
+    const here = { ...NETWORK_DEFAULTS, ...state.network };
+    const there = { ...NETWORK_DEFAULTS, ...model.network };
     const keys = Object.keys(here) as (keyof NetworkConfig)[];
     const newHead = model.network.outputChannels !== state.network.outputChannels;
     const takesFinerTokens = tokensPerSide(model.network, state.network) !== undefined;
     const parts = tokensPerToken(model.network, state.network) ?? 1;
     const { patchSize } = state.network;
-    const grown: NetworkConfig = { ...splitConfig(model.network, parts), ...(takesFinerTokens && { patchSize }) };
+    const grown = { ...there, ...splitConfig(model.network, parts), ...(takesFinerTokens && { patchSize }), headBlocks: Math.max(there.headBlocks, here.headBlocks) };
     const differing = differences(grown, here, keys.filter((key) => !(newHead && HEAD_SETTINGS.includes(key))));
     if (differing !== "") throw new Error(`the model ${file} does not fit this training: ${differing}. Choose the preset and data it was trained with, or train without it`);
     const finer = finerTokens(model.parameters, model.network, { ...model.network, patchSize });
@@ -152,7 +153,7 @@ export async function startFromModel(file: string, state: TrainingState, seed: n
     tf.dispose(finer);
     for (const group of [state.variables.parameters, state.variables.average]) {
       for (const [name, variable] of Object.entries(group)) {
-        if (!(newHead && isOfHead(name))) tf.tidy(() => variable.assign(tf.add(weights[name], 0)));
+        if (name in weights && !(newHead && isOfHead(name))) tf.tidy(() => variable.assign(tf.add(weights[name], 0)));
       }
     }
     tf.dispose(weights);

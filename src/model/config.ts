@@ -4,6 +4,7 @@ import { DATASET_NAMES, type DatasetConfig } from "./data/load";
 import { VAE_DEFAULTS } from "./encoder/vae";
 import { timeShiftFor, type TimeOptions } from "./trajectory";
 import { nearestNames } from "./nearest-name";
+import { PIXEL_CRITICS } from "./metrics/independence";
 import type { NetworkConfig } from "./network";
 import { AVERAGE_KINDS, LARGEST_SPREAD, type AverageOptions } from "./optimizer/ema";
 import { rampNames } from "./schedules/ramps";
@@ -17,6 +18,7 @@ export const PRESETS = {
   tiny: { width: 128, depth: 4, heads: 4, patchSize: 2, bottleneck: 0, classTokens: 4, timeTokens: 2, head: "convolution", headChannels: 32 },
   small: { width: 192, depth: 6, heads: 6, patchSize: 2, bottleneck: 0, classTokens: 4, timeTokens: 2, head: "convolution", headChannels: 64 },
   fine: { width: 192, depth: 6, heads: 6, patchSize: 1, bottleneck: 0, classTokens: 4, timeTokens: 2, head: "convolution", headChannels: 64 },
+  crisp: { width: 192, depth: 6, heads: 6, patchSize: 2, bottleneck: 0, classTokens: 4, timeTokens: 2, head: "convolution", headChannels: 64, headBlocks: 4 },
   dense: { width: 192, depth: 6, heads: 6, patchSize: 2, bottleneck: 0, classTokens: 16, timeTokens: 8, tokensPerPatch: 4, head: "convolution", headChannels: 64 },
   B: { width: 768, depth: 12, heads: 12, patchSize: 2, bottleneck: 128, classTokens: 8, timeTokens: 4, head: "linear", headChannels: 0 },
   L: { width: 1024, depth: 24, heads: 16, patchSize: 2, bottleneck: 128, classTokens: 8, timeTokens: 4, head: "linear", headChannels: 0 },
@@ -62,6 +64,8 @@ export interface TrainConfig extends TimeOptions, TimeSamplerOptions, AverageOpt
   method: string;
   /** The network's size: tiny, small, fine, dense, B, L or XL. */
   preset: string;
+  /** What of the network learns: "all", or "head", what follows the transformer. A head that learns alone draws better what the transformer shows, and leaves that as it is. */
+  trainedPart: string;
   /** File of a trained model (model.safetensors) whose weights a training starts from, and its averages; none where empty. Between networks of images and of latents all but the head is taken over. */
   initialModel: string;
   /** "small" (trained on the data set), or a pretrained one: "sd-vae", "sd-vae-ema" or "va-vae", whose weights are downloaded by hand. */
@@ -132,8 +136,10 @@ export interface TrainConfig extends TimeOptions, TimeSamplerOptions, AverageOpt
   clipNorm: number;
   /** Peak learning rate of the critic. */
   criticLearningRate: number;
-  /** What the critic sees: "pixels" (it learns from them), or the frozen features of a pretrained network, by name. */
+  /** What the critic sees: "pixels" (it learns from them), "local" (it learns from them, and judges each place by its surroundings alone), or the frozen features of a pretrained network, by name. */
   criticNetwork: string;
+  /** What samples are held against: "data", the row's image, or "targets", what the sample itself is taught to be (endTarget; not "derivative"). The critic then judges how it is drawn, since both show the same. */
+  criticReal: string;
   /** Height and width to which images are resized for that network, pixels. */
   criticSize: number;
   /** Channels of the critic's first layer, or of each head on frozen features. */
@@ -223,6 +229,7 @@ export const TRAIN_OPTIONS: { [Key in keyof TrainConfig]: Option<TrainConfig[Key
   classRepeats: { default: {}, unit: "times", expected: "whole numbers of at least 1 by class name", valid: (given) => typeof given === "object" && given !== null && Object.values(given).every((times) => Number.isInteger(times) && times >= 1) },
   method: oneOf<string>("crossflow", METHOD_NAMES),
   preset: oneOf<string>("tiny", Object.keys(PRESETS)),
+  trainedPart: oneOf<string>("all", ["all", "head"]),
   initialModel: text("", "a file"),
   encoder: oneOf<string>("small", ["small", "sd-vae", "sd-vae-ema", "va-vae"]),
   encoderSteps: count(VAE_DEFAULTS.steps, "steps"),
@@ -270,7 +277,8 @@ export const TRAIN_OPTIONS: { [Key in keyof TrainConfig]: Option<TrainConfig[Key
   emaRampShare: { default: 0.05, unit: "of the steps so far", expected: "a number above 0", valid: (given) => isNumber(given) && given > 0 },
   emaRelativeSpread: { default: 0.1, unit: "of the training's length", expected: `a number above 0 and at most ${LARGEST_SPREAD.toFixed(4)}`, valid: (given) => isNumber(given) && given > 0 && given <= LARGEST_SPREAD },
   criticLearningRate: rate(4e-4, "a step"),
-  criticNetwork: oneOf<string>("pixels", ["pixels", ...FROZEN_NETWORKS]),
+  criticNetwork: oneOf<string>("pixels", [...PIXEL_CRITICS, ...FROZEN_NETWORKS]),
+  criticReal: oneOf<string>("data", ["data", "targets"]),
   criticSize: count(48, "pixels", 16),
   criticChannels: count(24, "channels"),
   criticAugmentation: { default: "translation", unit: "", expected: `"none", or of ${[...AUGMENTATIONS, "colour"].join(", ")} some joined by commas`, valid: (given) => typeof given === "string" && augmentationsOf(given) !== undefined, names: () => [...AUGMENTATIONS, "colour", "none"] },
@@ -328,6 +336,7 @@ export function resolveConfig(given: Partial<TrainConfig> = {}): TrainConfig {
   if (faults.length === 0 && config.endTarget === "refinement" && (config.teacherModel === "" || config.initialModel === "")) faults.push(`endTarget "refinement" learns from a network's one-step images as a trained latent flow ends them: set initialModel to the network's file (train --from FILE) and teacherModel to the flow's (train --teacher FILE)`);
   if (faults.length === 0 && config.endTarget === "distribution" && isRefined(config) && config.initialModel === "") faults.push(`refinedShare is the share of the samples that learn from the initial model's images as the teacher ends them: set initialModel to its file (train --from FILE), or refinedShare to 0`);
   if (faults.length === 0 && config.endTarget === "distribution" && config.distilledShare + config.refinedShare > 1) faults.push(`distilledShare and refinedShare are parts of the same samples, and ${config.distilledShare} and ${config.refinedShare} are more than all: lower one of them`);
+  if (faults.length === 0 && config.criticReal === "targets" && config.endTarget === "derivative") faults.push(`criticReal "targets" holds samples against what they are taught to be, and with endTarget "derivative" they are taught no image: set endTarget to another, or criticReal to "data"`);
   if (faults.length === 0 && config.endTarget === "pairs" && config.pairsFile === "") faults.push(`endTarget "pairs" learns from noise and images that a teacher made before: set pairsFile to their file (npx crossflow pairs makes it; train --pairs FILE)`);
   if (faults.length === 0 && config.endTarget !== "pairs" && config.pairsFile !== "") faults.push(`pairsFile serves endTarget "pairs", and endTarget is "${config.endTarget}": set it to "pairs", or leave out pairsFile`);
   for (const key of ["teacherModel", "guideModel", "decoderModel"] as const) {

@@ -7,9 +7,14 @@ export interface CriticConfig {
   /** Height and width of the images, pixels. */
   imageSize: number;
   classes: number;
-  /** Channels of the first layer; each halving of the resolution doubles them, up to four times as many. */
+  /** Channels of the first layer; each halving of the resolution doubles them, up to four times as many. Of a local critic, of all layers. */
   channels: number;
+  /** Whether it judges places by what lies around them alone, and no image as a whole; false where it is not given. */
+  local?: boolean;
 }
+
+/** Strides of a local critic's layers, of 3 x 3 pixels each: a score knows 17 x 17 pixels around its place. */
+const LOCAL_STRIDES = [1, 2, 1, 1, 1];
 
 const PATCH_SIZE = 8; // pixels: the resolution at which patches are judged
 const LEAK = 0.2;
@@ -23,6 +28,7 @@ function stageChannels({ imageSize, channels }: CriticConfig): number[] {
 /** Names, shapes and starting values of the critic's parameters. @throws Error when the image is too small for it */
 export function criticShapes(config: CriticConfig): Record<string, ParameterShape> {
   if (config.imageSize < 2 * PATCH_SIZE) throw new Error(`the critic takes images of at least ${2 * PATCH_SIZE} pixels, not ${config.imageSize}`);
+  if (config.local) return localShapes(config);
   const channels = stageChannels(config);
   const shapes: Record<string, ParameterShape> = {};
   [3, ...channels].slice(0, channels.length).forEach((from, stage) => {
@@ -33,32 +39,47 @@ export function criticShapes(config: CriticConfig): Record<string, ParameterShap
   const last = channels[channels.length - 1];
   const side = PATCH_SIZE / 2;
   shapes["pooling"] = { shape: [1, side, side, last], start: 1 / side };
-  const heads: [string, number][] = [["patch", channels[channels.length - 2]], ["whole", last]];
-  for (const [head, width] of heads) {
-    shapes[`${head}.weight`] = { shape: [width, 1], start: width ** -0.5 };
-    shapes[`${head}.bias`] = { shape: [1], start: "zeros" };
-    shapes[`${head}.classEmbedding`] = { shape: [config.classes + 1, width], start: 0.1 };
-  }
-  return shapes;
+  return { ...shapes, ...headShapes("patch", channels[channels.length - 2], config), ...headShapes("whole", last, config) };
+}
+
+function headShapes(head: string, width: number, { classes }: CriticConfig): Record<string, ParameterShape> {
+  return { [`${head}.weight`]: { shape: [width, 1], start: width ** -0.5 }, [`${head}.bias`]: { shape: [1], start: "zeros" }, [`${head}.classEmbedding`]: { shape: [classes + 1, width], start: 0.1 } };
+}
+
+function localShapes(config: CriticConfig): Record<string, ParameterShape> {
+  const { channels } = config;
+  const stages = LOCAL_STRIDES.flatMap((_, stage): [string, ParameterShape][] => {
+    const from = stage === 0 ? 3 : channels;
+    return [[`stages.${stage}.weight`, { shape: [3, 3, from, channels], start: (2 / (9 * from)) ** 0.5 }], [`stages.${stage}.bias`, { shape: [channels], start: "zeros" }]];
+  });
+  return { ...Object.fromEntries(stages), ...headShapes("patch", channels, config) };
 }
 
 /** The critic's judgement: large for what looks real. */
 export interface Scores {
   /** Of the image as a whole [B, 1]. */
   whole: tf.Tensor2D;
-  /** Of its patches [B, n n], n n = 64: catches seams and checkerboards that the whole hides. */
+  /** Of its patches [B, n n], 64 of them, or of a local critic as many as 2 x 2 pixels: catches seams and checkerboards that the whole hides. */
   patches: tf.Tensor2D;
 }
 
 /**
  * A critic that learns from pixels: strided convolutions, then a score of each patch and of the whole, each with the inner product of
  * features and class (projection, Miyato and Koyama, 2018). It stands on no network trained on the data, whose blind spots the generator would find.
+ * A local one judges each place by 17 x 17 pixels around it (patches as in Isola et al., 2017, "Image-to-Image Translation with Conditional Adversarial Networks"), and the whole by their mean: how
+ * things are drawn, and not what.
  * @param images [B, H, W, 3], about [-1, 1]
  * @param y class labels, int32 [B]
  */
 export function critic(config: CriticConfig, parameters: Parameters, images: tf.Tensor4D, y: tf.Tensor1D): Scores {
+  const layer = (x: tf.Tensor4D, stage: number, stride = stage === 0 ? 1 : 2): tf.Tensor4D => tf.leakyRelu(convolution(parameters, `stages.${stage}`, x, stride), LEAK);
+  if (config.local) {
+    const features = LOCAL_STRIDES.reduce((x, stride, stage) => layer(x, stage, stride), images); // [B, H / 2, W / 2, C]
+    const [batch, height, width, channels] = features.shape;
+    const patches = judge(parameters, "patch", features.reshape([batch, height * width, channels]), y);
+    return { whole: tf.mean(patches, 1, true), patches };
+  }
   const stages = stageChannels(config).length;
-  const layer = (x: tf.Tensor4D, stage: number): tf.Tensor4D => tf.leakyRelu(convolution(parameters, `stages.${stage}`, x, stage === 0 ? 1 : 2), LEAK);
   let x: tf.Tensor4D = images;
   for (let stage = 0; stage < stages - 1; stage++) x = layer(x, stage); // [B, 8, 8, C]
   const [batch, height, width, channels] = x.shape;

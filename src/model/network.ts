@@ -30,9 +30,14 @@ export interface NetworkConfig {
   head: "linear" | "convolution";
   /** Channels of the convolutional head at twice the latent's resolution, halved at each further doubling. */
   headChannels: number;
+  /** Residual blocks of two convolutions at each of its resolutions; 1 where it is not given. */
+  headBlocks?: number;
   /** Channels of the linear head's output; 3, an image's, where it is not given. */
   outputChannels?: number;
 }
+
+/** What a configuration means that does not say how often. */
+export const NETWORK_DEFAULTS = { tokensPerPatch: 1, headBlocks: 1 };
 
 const TIME_FEATURES = 64;
 
@@ -49,6 +54,9 @@ export function headChannels(config: NetworkConfig): number[] {
   const doublings = Math.log2(config.imageSize / config.latentSize);
   return Array.from({ length: doublings }, (_, stage) => Math.max(Math.round(config.headChannels / 2 ** stage), 16));
 }
+
+/** Names of the residual blocks of a stage of the convolutional head. */
+const headBlockNames = (stage: number, { headBlocks = 1 }: NetworkConfig): string[] => Array.from({ length: headBlocks }, (_, block) => (block === 0 ? `head.stages.${stage}` : `head.stages.${stage}.blocks.${block}`));
 
 /** How a weight starts: normal with a standard deviation, or all ones, or all zeros. */
 export interface ParameterShape {
@@ -108,8 +116,10 @@ export function parameterShapes(config: NetworkConfig): Record<string, Parameter
     bias("head.tokens", (2 * patchSize) ** 2 * channels[0]);
     channels.forEach((count, stage) => {
       if (stage > 0) conv(`head.stages.${stage}.enter`, channels[stage - 1], 4 * count, 1);
-      conv(`head.stages.${stage}.first`, count, count);
-      conv(`head.stages.${stage}.second`, count, count, 3, "zeros");
+      for (const name of headBlockNames(stage, config)) {
+        conv(`${name}.first`, count, count);
+        conv(`${name}.second`, count, count, 3, "zeros");
+      }
     });
     conv("head.image", channels[channels.length - 1], 3, 3, "zeros");
   }
@@ -224,8 +234,7 @@ function convolutionHead(config: NetworkConfig, parameters: Parameters, tokens: 
     const name = `head.stages.${stage}`;
     x = part(name, x, (input, weights) => {
       const entered = stage > 0 ? depthToSpace(convolution(weights, `${name}.enter`, input as tf.Tensor4D)) : (input as tf.Tensor4D); // [B, s, s, C] -> [B, 2 s, 2 s, C']
-      const inner = silu(convolution(weights, `${name}.first`, silu(entered)));
-      return tf.add(entered, convolution(weights, `${name}.second`, inner));
+      return headBlockNames(stage, config).reduce((before, block) => tf.add(before, convolution(weights, `${block}.second`, silu(convolution(weights, `${block}.first`, silu(before))))), entered);
     }) as tf.Tensor4D;
   });
   return convolution(parameters, "head.image", silu(x));

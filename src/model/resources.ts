@@ -6,6 +6,7 @@ import { cachedLatents, loadAutoencoder, loadEncoder, openShardRows, trainEncode
 import type { FeatureNetwork } from "./features/feature-network";
 import { loadFeatureNetwork, type FeatureNetworkName } from "./features/load";
 import { projectRoot } from "./files";
+import { PIXEL_CRITICS } from "./metrics/independence";
 import type { NetworkConfig } from "./network";
 import type { LongRunOptions } from "./progress";
 import { adversarialName } from "./training-state";
@@ -131,7 +132,7 @@ export async function loadLossNetworks(config: TrainConfig): Promise<Pick<Resour
   const load = (name: string, inputSize: number): Promise<FeatureNetwork> => loadFeatureNetwork(name as FeatureNetworkName, { inputSize });
   const perceptual = usesFeatures(config) ? await load(config.perceptualNetwork, config.perceptualSize) : undefined;
   try {
-    const critic = adversarialName(config) && config.criticNetwork !== "pixels" ? await load(config.criticNetwork, config.criticSize) : undefined;
+    const critic = adversarialName(config) && !PIXEL_CRITICS.includes(config.criticNetwork) ? await load(config.criticNetwork, config.criticSize) : undefined;
     return { perceptual, critic };
   } catch (error) {
     perceptual?.dispose();

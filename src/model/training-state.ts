@@ -1,5 +1,6 @@
 import type { TrainConfig } from "./config";
 import { criticShapes, type CriticConfig } from "./critic";
+import { PIXEL_CRITICS } from "./metrics/independence";
 import { featureCriticShapes, featureLevels, type FeatureCriticConfig } from "./critic-features";
 import { tf } from "./engine/tf";
 import type { FeatureNetwork } from "./features/feature-network";
@@ -74,7 +75,7 @@ export function createTrainingState(config: TrainConfig, network: NetworkConfig,
     const { imageSize, classes } = network;
     const channels = config.criticChannels;
     if (criticNetwork) state.featureCritic = { levels: featureLevels(criticNetwork, imageSize), classes, channels };
-    else if (config.criticNetwork === "pixels") state.critic = { imageSize, classes, channels };
+    else if (PIXEL_CRITICS.includes(config.criticNetwork)) state.critic = { imageSize, classes, channels, local: config.criticNetwork === "local" };
     else throw new Error(`this training has no ${config.criticNetwork} for its critic to stand on: load it with loadResources(), or set criticNetwork to "pixels"`);
     const shapes = state.featureCritic ? featureCriticShapes(state.featureCritic) : criticShapes(state.critic!);
     const critic = initializeParameters(shapes, randomStream(config.seed, "critic weights"));

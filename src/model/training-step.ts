@@ -14,7 +14,7 @@ import { stopGradient } from "./layers";
 import { evaluateLoss, type CriticScore, type FeatureLevels, type Terms } from "./losses";
 import { marginalVelocity, type LatentReference } from "./marginal-velocity";
 import { adversarialVariant, criticLossOfScores, criticPictures, gradientPenalty, type CriticPictures } from "./losses/adversarial";
-import { network, type NetworkOptions } from "./network";
+import { isOfHead, network, type NetworkOptions } from "./network";
 import { objectiveTerms, type Batch, type ImageField } from "./objective";
 import { adamW, clipByGlobalNorm, muonTogether, SNAPSHOT_SPREADS, updateEma, type MuonUpdate } from "./optimizer";
 import { adversarialName, snapshotGroup, takesMuon, type TrainingState } from "./training-state";
@@ -120,8 +120,9 @@ function stepOnce(config: TrainConfig, state: TrainingState, frozen: FrozenParts
   const clipped = clipByGlobalNorm(gradients, config.clipNorm);
   const { first, second } = state.variables;
   updateNetwork(config, { parameters, first, second }, clipped.gradients, inputs);
-  updateEma(state.variables.average, parameters, inputs.emaDecay);
-  if (config.snapshotEvery > 0) SNAPSHOT_SPREADS.forEach((spread, index) => updateEma(state.variables[snapshotGroup(spread)], parameters, tf.slice((inputs as unknown as SnapshotInputs).snapshotDecays, index, 1).reshape([])));
+  const learned = Object.fromEntries(Object.entries(parameters).filter(([name]) => name in gradients));
+  updateEma(state.variables.average, learned, inputs.emaDecay);
+  if (config.snapshotEvery > 0) SNAPSHOT_SPREADS.forEach((spread, index) => updateEma(state.variables[snapshotGroup(spread)], learned, tf.slice((inputs as unknown as SnapshotInputs).snapshotDecays, index, 1).reshape([])));
   const outputs: Record<string, tf.Tensor> = Object.fromEntries(Object.entries(metrics).map(([name, values]) => [name, values[0].rank > 0 ? tf.concat(values, 0) : tf.div(tf.addN(values), values.length)]));
   outputs.gradientNorm = clipped.norm;
   if (statics.critic === true) Object.assign(outputs, withPrecision(config.precision as Precision, () => criticPart.update(pictures)));
@@ -196,6 +197,7 @@ function partGradients(config: TrainConfig, state: TrainingState, part: BatchPar
     },
   };
   const endTarget = options.atEnd > 0 ? endTargets[config.endTarget]() : undefined;
+  const learning = Object.entries(parameters).filter(([name]) => learns(config, name));
   const metrics: Record<string, tf.Tensor> = {};
   const note = (name: string, value: tf.Tensor): void => void (metrics[name] = tf.keep(stopGradient(value)));
   const { on } = adversarialVariant(adversarialName(config) ?? "adversarial");
@@ -207,7 +209,7 @@ function partGradients(config: TrainConfig, state: TrainingState, part: BatchPar
     const terms: Terms = {
       ...objective,
       correctionLimit: config.correctionLimit,
-      samples: { images: atEnd(objective.F), real: atEnd(part.x0), y: atEnd(part.y) },
+      samples: { images: atEnd(objective.F), real: config.criticReal === "targets" && endTarget ? stopGradient(endTarget) : atEnd(part.x0), y: atEnd(part.y) },
       features: options.features ?? missing("features", "only a loss whose name begins with \"perceptual\" is given them"),
       critic: options.score,
     };
@@ -227,8 +229,8 @@ function partGradients(config: TrainConfig, state: TrainingState, part: BatchPar
     const { images, real, y, counts } = criticPictures(on, terms);
     pictures = { images: tf.keep(stopGradient(images)), real: tf.keep(tf.clone(real)), y: tf.keep(tf.clone(y)), ...(counts && { counts: tf.keep(tf.clone(counts)) }) };
     return total;
-  }, Object.values(parameters));
-  const gradients = Object.fromEntries(Object.entries(parameters).map(([name, variable]) => [name, grads[variable.name] ?? tf.zerosLike(variable)]));
+  }, learning.map(([, variable]) => variable));
+  const gradients = Object.fromEntries(learning.map(([name, variable]) => [name, grads[variable.name] ?? tf.zerosLike(variable)]));
   return { gradients, metrics, pictures: pictures!, sampled };
 }
 
@@ -260,6 +262,9 @@ function pulls(gradient: tf.Tensor4D): tf.Tensor1D {
 
 const rootMeanSquares = (images: tf.Tensor4D): tf.Tensor1D => tf.sqrt(tf.mean(tf.square(images), [1, 2, 3])) as tf.Tensor1D;
 
+/** Whether a parameter is part of what learns. */
+const learns = ({ trainedPart }: TrainConfig, name: string): boolean => trainedPart === "all" || isOfHead(name);
+
 /** Weights with their optimiser's moments. */
 type Learning = Record<"parameters" | "first" | "second", Record<string, tf.Variable>>;
 
@@ -267,6 +272,7 @@ function updateNetwork(config: TrainConfig, { parameters, first, second }: Learn
   const decayOf = (variable: tf.Variable): number => (variable.rank > 1 ? config.weightDecay : 0);
   const byShape = new Map<string, MuonUpdate[]>();
   for (const [name, variable] of Object.entries(parameters)) {
+    if (!(name in gradients)) continue;
     if (config.optimizer === "muon" && takesMuon(name, variable.shape)) {
       const key = variable.shape.join();
       byShape.set(key, [...(byShape.get(key) ?? []), { variable, gradient: gradients[name], velocity: first[name] }]);

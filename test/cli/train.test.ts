@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { describe, it } from "node:test";
 import sharp from "sharp";
 import { latestCheckpoint } from "../../src/model/checkpoint";
+import { projectRoot } from "../../src/model/files";
 import { readMetrics, runPaths } from "../../src/model/run";
 import { float32Values, readSafetensors } from "../../src/model/safetensors";
 import { writeColour } from "../data/small-images";
@@ -152,6 +153,7 @@ describe("crossflow train", () => {
     assert.notDeepEqual(readFileSync(decodedOut), readFileSync(out));
     assert.match(refusal("flow", "--decoder", "flow"), /--decoder flow can not be used: a model of the method "latent-flow" makes no images of latents: choose one of the method crossflow or decoder/);
     assert.match(refusal(source, "--decoder", source), /--decoder makes images of latents, and .*source.*"crossflow", makes none: leave it out/);
+    assert.match(refusal(join(projectRoot(), "checkpoints", "avatars-decoder.safetensors")), /avatars-decoder\.safetensors makes images of latents and none of noise: let it decode those of a latent flow/);
     assert.match(refusal("flow", "--evaluations", "5"), /--evaluations must be an even number from 2, not 5/);
     assert.match(refusal("flow", "--r", "0.1"), /--r is the time that CrossFlow's network is asked for, and .* is of the method "latent-flow"/);
   });

@@ -161,5 +161,33 @@ adversarial = {
     "critic": {"hinge": critic_case(hinge), "relativistic": critic_case(relativistic), "penalty": critic_case(penalty)},
 }
 
-golden = {"pixel": pixel, "perceptual": perceptual, "adversarial": adversarial}
+# The local critic --------------------------------------------------------------------------------------------------------------
+
+LOCAL = {"imageSize": 16, "classes": 2, "channels": 4, "local": True}
+STRIDES = [1, 2, 1, 1, 1]
+local_weights = {}
+for stage in range(len(STRIDES)):
+    source = LOCAL["channels"] if stage else 3
+    local_weights[f"stages.{stage}.weight"] = draw(3, 3, source, LOCAL["channels"], scale=(2 / (9 * source)) ** 0.5)
+    local_weights[f"stages.{stage}.bias"] = draw(LOCAL["channels"], scale=0.1)
+local_weights |= {"patch.weight": draw(LOCAL["channels"], 1, scale=0.5), "patch.bias": draw(1, scale=0.1), "patch.classEmbedding": draw(LOCAL["classes"] + 1, LOCAL["channels"])}
+
+
+def local_critic(p, images, y):
+    """Scores [B, 1] of the whole image, the mean of those [B, 64] of its places."""
+    x = channels_first(images)
+    for stage, stride in enumerate(STRIDES):
+        padded = nn.pad(x, (0, 1, 0, 1) if stride == 2 else (1, 1, 1, 1))  # "same" pads an even size at its end
+        x = nn.leaky_relu(nn.conv2d(padded, p[f"stages.{stage}.weight"].permute(3, 2, 0, 1), p[f"stages.{stage}.bias"], stride=stride), 0.2)
+    found = x.permute(0, 2, 3, 1).flatten(1, 2)
+    patches = found @ p["patch.weight"][:, 0] + p["patch.bias"] + torch.einsum("bnc,bc->bn", found, p["patch.classEmbedding"][y]) / LOCAL["channels"] ** 0.5
+    return patches.mean(1, keepdim=True), patches
+
+
+local_leaves = {name: weight.clone().requires_grad_() for name, weight in local_weights.items()}
+local_value = both(gaps(local_critic(local_leaves, fake, labels), local_critic(local_leaves, real, labels)), nn.softplus)
+local_value.backward()
+local = {"config": LOCAL, "weights": all_packed(local_weights), "value": local_value.item(), "gradients": all_packed({name: leaf.grad for name, leaf in local_leaves.items()})}
+
+golden = {"pixel": pixel, "perceptual": perceptual, "adversarial": adversarial, "local": local}
 pathlib.Path(__file__).with_name("losses.json").write_text(json.dumps(golden, separators=(",", ":")) + "\n")

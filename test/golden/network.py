@@ -20,7 +20,7 @@ COMMON = {"latentSize": 4, "latentChannels": 2, "classes": 3, "width": 8, "depth
 CASES = [
     COMMON | {"imageSize": 8, "patchSize": 2, "bottleneck": 5, "head": "linear", "headChannels": 0},
     COMMON | {"imageSize": 8, "latentSize": 2, "patchSize": 1, "bottleneck": 0, "head": "convolution", "headChannels": 16},
-    COMMON | {"imageSize": 8, "patchSize": 2, "bottleneck": 0, "tokensPerPatch": 3, "head": "convolution", "headChannels": 16},
+    COMMON | {"imageSize": 8, "patchSize": 2, "bottleneck": 0, "tokensPerPatch": 3, "head": "convolution", "headChannels": 16, "headBlocks": 2},
 ]
 
 
@@ -36,6 +36,10 @@ def hidden_width(width):
 def head_channels(c):
     doublings = int(math.log2(c["imageSize"] // c["latentSize"]))
     return [max(round(c["headChannels"] / 2**stage), 16) for stage in range(doublings)]
+
+
+def head_blocks(c, stage):
+    return [f"head.stages.{stage}", *(f"head.stages.{stage}.blocks.{block}" for block in range(1, c.get("headBlocks", 1)))]
 
 
 def make_parameters(c):
@@ -81,8 +85,9 @@ def make_parameters(c):
     for stage, count in enumerate(channels):
         if stage:
             conv(f"head.stages.{stage}.enter", 1, channels[stage - 1], 4 * count)
-        conv(f"head.stages.{stage}.first", 3, count, count)
-        conv(f"head.stages.{stage}.second", 3, count, count)
+        for name in head_blocks(c, stage):
+            conv(f"{name}.first", 3, count, count)
+            conv(f"{name}.second", 3, count, count)
     conv("head.image", 3, channels[-1], 3)
     return p
 
@@ -152,7 +157,8 @@ def network(c, p, z, r, y):
         if stage:
             x = conv2d(p, f"{name}.enter", x)
             x = from_patches(x.flatten(1, 2), 2)
-        x = x + conv2d(p, f"{name}.second", nn.silu(conv2d(p, f"{name}.first", nn.silu(x))))
+        for block in head_blocks(c, stage):
+            x = x + conv2d(p, f"{block}.second", nn.silu(conv2d(p, f"{block}.first", nn.silu(x))))
     return conv2d(p, "head.image", nn.silu(x))
 
 

@@ -21,7 +21,7 @@ interface CriticCase {
   gradients: Record<string, Packed>;
 }
 
-const { pixel, perceptual, adversarial } = readGolden<{
+const { pixel, perceptual, adversarial, local } = readGolden<{
   pixel: { F: Packed; x0: Packed; dFdt: Packed; r: number[]; t: number[]; cases: Case<Partial<PixelLossOptions>>[] };
   perceptual: { xHat: Packed; x0: Packed; r: number[]; t: number[]; maps: Record<"first" | "second", Packed>; cases: Case<Partial<PerceptualLossOptions>>[] };
   adversarial: {
@@ -36,6 +36,7 @@ const { pixel, perceptual, adversarial } = readGolden<{
     generator: Record<"hinge" | "relativistic", { value: number; gradient: Packed }>;
     critic: Record<"hinge" | "relativistic" | "penalty", CriticCase>;
   };
+  local: { config: CriticConfig; weights: Record<string, Packed> } & CriticCase;
 }>("losses");
 
 const TOLERANCE = 3e-5; // of the largest number: float32 against double precision
@@ -148,4 +149,22 @@ describe("losses, against PyTorch", () => {
       assertValue(actual.value, golden.value, "value");
       names.forEach((parameter, index) => assertMatches(actual.grads[index], golden.gradients[parameter], tolerance, `gradient in ${parameter}`));
     });
+
+  it("the local critic: parameters, and value and gradient of its loss", () => {
+    const localNames = Object.keys(local.weights);
+    const tensors = Object.values(unpackAll(local.weights));
+    assert.deepEqual(Object.entries(criticShapes(local.config)).map(([name, { shape }]) => [name, shape]), localNames.map((name, index) => [name, tensors[index].shape]));
+    const scores = (parts: tf.Tensor[]): CriticScore => (pictures, labels) => critic(local.config, Object.fromEntries(localNames.map((name, index) => [name, parts[index]])), pictures, labels);
+    const actual = tf.valueAndGrads((...parts: tf.Tensor[]) => criticLoss("relativistic", scores(parts), real, fake, y))(tensors);
+    assertValue(actual.value, local.value, "value");
+    localNames.forEach((name, index) => assertMatches(actual.grads[index], local.gradients[name], TOLERANCE, `gradient in ${name}`));
+  });
+
+  it("the local critic's score of a place knows 17 x 17 pixels around it, and no others", () => {
+    const config: CriticConfig = { imageSize: 48, classes: 2, channels: 4, local: true };
+    const parameters = Object.fromEntries(Object.entries(criticShapes(config)).map(([name, { shape }]) => [name, tf.randomNormal(shape, 0, 0.5, "float32", 7)]));
+    const gradient = tf.grad((pictures) => tf.sum(tf.slice(critic(config, parameters, pictures as tf.Tensor4D, tf.tensor1d([1], "int32")).patches, [0, 12 * 24 + 12], [1, 1])))(tf.randomNormal([1, 48, 48, 3], 0, 1, "float32", 8));
+    const seen = Array.from(tf.any(tf.notEqual(gradient, 0), [2, 3]).dataSync()).flatMap((any, row) => (any ? [row] : [])); // of 48 rows
+    assert.deepEqual([seen[0], seen[seen.length - 1]], [17, 33]);
+  });
 });

@@ -1,8 +1,11 @@
+/** Critics that learn from pixels, and stand on no network: "pixels" judges the image and its patches, "local" places alone. */
+export const PIXEL_CRITICS: readonly string[] = ["pixels", "local"];
+
 /** What of a training's configuration tells which networks its losses saw. */
 export interface LossNetworks {
   losses?: Readonly<Record<string, number>>;
   perceptualNetwork?: string;
-  /** "pixels", or the frozen network that the critic stands on. */
+  /** One of PIXEL_CRITICS, or the frozen network that the critic stands on. */
   criticNetwork?: string;
 }
 
@@ -15,7 +18,7 @@ export interface LossNetworks {
 export function networksOfLosses(config: LossNetworks, earlier: readonly string[] = []): string[] {
   const weighs = (kind: string): boolean => Object.entries(config.losses ?? {}).some(([name, weight]) => name.startsWith(kind) && weight > 0);
   const networks = [...earlier, weighs("perceptual") ? config.perceptualNetwork : undefined, weighs("adversarial") ? config.criticNetwork : undefined];
-  return [...new Set(networks.filter((name): name is string => typeof name === "string" && name !== "" && name !== "pixels"))];
+  return [...new Set(networks.filter((name): name is string => typeof name === "string" && name !== "" && !PIXEL_CRITICS.includes(name)))];
 }
 
 /** The networks that the losses of a model's training used, and those of the trainings that it went on from. */

@@ -73,8 +73,9 @@ export function emaDecayAt(step: number, options: AverageOptions): number {
 
 /**
  * Moves averaged parameters towards the current ones, in place: average = decay average + (1 - decay) parameter.
+ * @param averages of these parameters at least; others stay
  * @param decay scalar in [0, 1)
  */
 export function updateEma(averages: Record<string, tf.Variable>, parameters: Record<string, tf.Tensor>, decay: tf.Scalar): void {
-  for (const [name, average] of Object.entries(averages)) tf.tidy(() => average.assign(tf.add(tf.mul(average, decay), tf.mul(parameters[name], tf.sub(1, decay)))));
+  for (const [name, parameter] of Object.entries(parameters)) tf.tidy(() => averages[name].assign(tf.add(tf.mul(averages[name], decay), tf.mul(parameter, tf.sub(1, decay)))));
 }

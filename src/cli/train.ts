@@ -33,7 +33,7 @@ export function trainCommand(): Command {
   const command = new Command("train")
     .description("train a network; a run of that name can be gone on with")
     .argument("[name]", "name of the run, whose files lie in runs/<name>")
-    .option("--preset <name>", "size of the network: tiny, small, fine, dense, B, L or XL")
+    .option("--preset <name>", "size of the network: tiny, small, crisp, fine, dense, B, L or XL")
     .option("--steps <count>", "optimiser steps", Number)
     .option("--seed <number>", "seed of every random stream", Number)
     .option("--loss <name=weight>", "weight of a loss, may be given several times; without any, the configuration's", addLoss)

@@ -56,7 +56,7 @@ export function headChannels(config: NetworkConfig): number[] {
 }
 
 /** Names of the residual blocks of a stage of the convolutional head. */
-const headBlockNames = (stage: number, { headBlocks = 1 }: NetworkConfig): string[] => Array.from({ length: headBlocks }, (_, block) => (block === 0 ? `head.stages.${stage}` : `head.stages.${stage}.blocks.${block}`));
+export const headBlockNames = (stage: number, { headBlocks = 1 }: Pick<NetworkConfig, "headBlocks">): string[] => Array.from({ length: headBlocks }, (_, block) => (block === 0 ? `head.stages.${stage}` : `head.stages.${stage}.blocks.${block}`));
 
 /** How a weight starts: normal with a standard deviation, or all ones, or all zeros. */
 export interface ParameterShape {

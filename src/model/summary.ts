@@ -1,4 +1,4 @@
-import { headChannels, hiddenWidth, parameterShapes, patchesPerSide, prefixTokens, type NetworkConfig } from "./network";
+import { headBlockNames, headChannels, hiddenWidth, parameterShapes, patchesPerSide, prefixTokens, type NetworkConfig } from "./network";
 import { takesMuon } from "./training-state";
 
 /** One row of a network's summary: a layer, or a group of equal ones. */
@@ -100,8 +100,9 @@ function convolutionHeadLayers(config: NetworkConfig, shapes: ReturnType<typeof 
   channels.forEach((count, stage) => {
     const resolution = first * 2 ** stage;
     const name = `head.stages.${stage}`;
-    const flops = convolutionFlops(`${name}.enter`, resolution / 2) + convolutionFlops(`${name}.first`, resolution) + convolutionFlops(`${name}.second`, resolution);
-    layers.push({ layer: name, output: [resolution, resolution, count], parameters: parametersOf(name), flops, activations: resolution * resolution * count * 7 });
+    const blocks = headBlockNames(stage, config);
+    const flops = blocks.reduce((sum, block) => sum + convolutionFlops(`${block}.first`, resolution) + convolutionFlops(`${block}.second`, resolution), convolutionFlops(`${name}.enter`, resolution / 2));
+    layers.push({ layer: name, output: [resolution, resolution, count], parameters: parametersOf(name), flops, activations: resolution * resolution * count * 7 * blocks.length });
   });
   const last = config.imageSize;
   layers.push({ layer: "head.image", output: [last, last, 3], parameters: parametersOf("head.image"), flops: convolutionFlops("head.image", last), activations: last * last * channels[channels.length - 1] * 2 });

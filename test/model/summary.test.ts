@@ -29,7 +29,7 @@ async function matrixWork(run: () => tf.Tensor): Promise<number> {
   }, 0);
 }
 
-for (const preset of ["tiny", "small", "dense"])
+for (const preset of ["tiny", "small", "crisp", "dense"])
   for (const optimizer of ["muon", "adamw"])
     test(`the summary of ${preset} with ${optimizer} says what a training allocates, group by group`, () => {
       const config = networkConfig(preset, shapes);
@@ -44,7 +44,7 @@ for (const preset of ["tiny", "small", "dense"])
       disposeTrainingState(state);
     });
 
-for (const [name, config] of [["tiny", networkConfig("tiny", shapes)], ["small", networkConfig("small", shapes)], ["dense", networkConfig("dense", shapes)], ["a linear head", linear]] as const)
+for (const [name, config] of [["tiny", networkConfig("tiny", shapes)], ["small", networkConfig("small", shapes)], ["crisp", networkConfig("crisp", shapes)], ["dense", networkConfig("dense", shapes)], ["a linear head", linear]] as const)
   test(`the operations that the summary of ${name} counts are those of an evaluation and of a training step, within 3 %`, async () => {
     const parameters = initializeParameters(parameterShapes(config), randomStream(0, "weights"));
     const field = (zT: tf.Tensor, r: tf.Tensor, y: tf.Tensor): tf.Tensor4D => network(config, parameters, zT as tf.Tensor4D, r as tf.Tensor1D, y as tf.Tensor1D);

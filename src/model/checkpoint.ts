@@ -148,9 +148,8 @@ export async function startFromModel(file: string, state: TrainingState, seed: n
     const grown = { ...there, ...splitConfig(model.network, parts), ...(takesFinerTokens && { patchSize }), headBlocks: Math.max(there.headBlocks, here.headBlocks) };
     const differing = differences(grown, here, keys.filter((key) => !(newHead && HEAD_SETTINGS.includes(key))));
     if (differing !== "") throw new Error(`the model ${file} does not fit this training: ${differing}. Choose the preset and data it was trained with, or train without it`);
-    const finer = finerTokens(model.parameters, model.network, { ...model.network, patchSize });
-    const weights = splitTokens(finer, { ...model.network, patchSize }, parts, randomStream(seed, "copies of tokens"));
-    tf.dispose(finer);
+    const finer: NetworkConfig = { ...model.network, patchSize };
+    const weights = tf.tidy(() => splitTokens(finerTokens(model.parameters, model.network, finer), finer, parts, randomStream(seed, "copies of tokens")));
     for (const group of [state.variables.parameters, state.variables.average]) {
       for (const [name, variable] of Object.entries(group)) {
         if (name in weights && !(newHead && isOfHead(name))) tf.tidy(() => variable.assign(tf.add(weights[name], 0)));

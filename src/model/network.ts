@@ -127,8 +127,11 @@ export function parameterShapes(config: NetworkConfig): Record<string, Parameter
 }
 
 function assertConfig(config: NetworkConfig): void {
-  const { width, heads, latentSize, patchSize, imageSize, tokensPerPatch = 1 } = config;
-  if (!(Number.isInteger(tokensPerPatch) && tokensPerPatch > 0)) throw new Error(`tokensPerPatch must be a whole number from 1, not ${tokensPerPatch}`);
+  const { width, heads, latentSize, patchSize, imageSize } = config;
+  for (const key of ["tokensPerPatch", "headBlocks"] as const) {
+    const { [key]: count } = { ...NETWORK_DEFAULTS, ...config };
+    if (!(Number.isInteger(count) && count > 0)) throw new Error(`${key} must be a whole number from 1, not ${count}`);
+  }
   if (latentSize % patchSize !== 0) throw new Error(`patchSize ${patchSize} does not divide latentSize ${latentSize}`);
   if (width % heads !== 0 || (width / heads) % 4 !== 0) throw new Error(`width ${width} with ${heads} heads: a head needs a whole number of numbers divisible by 4 (for the rotary embedding)`);
   if (!Number.isInteger(Math.log2(imageSize / latentSize))) throw new Error(`imageSize ${imageSize} must be latentSize ${latentSize} times a power of two`);

@@ -91,5 +91,8 @@ describe("several tokens a patch", () => {
     await assert.rejects(run("again", 4, model("two")), /a network with 2 tokens a patch can not be split again: split the one it was made of/);
   });
 
-  it("are a whole number from 1", () => assert.throws(() => parameterShapes({ ...tiny, tokensPerPatch: 1.5 }), /tokensPerPatch must be a whole number from 1, not 1\.5/));
+  it("are a whole number from 1, and so are blocks of the head", () => {
+    assert.throws(() => parameterShapes({ ...tiny, tokensPerPatch: 1.5 }), /tokensPerPatch must be a whole number from 1, not 1\.5/);
+    assert.throws(() => parameterShapes({ ...tiny, headBlocks: 0 }), /headBlocks must be a whole number from 1, not 0/);
+  });
 });

@@ -56,8 +56,9 @@ describe("a head that learns alone", () => {
     assert.ok(tf.max(tf.abs(tf.sub(found, wanted))).dataSync()[0] < 1e-6);
     disposeModel(model);
     disposeTrainingState(state);
-    const smaller = createTrainingState(resolveConfig({}), { ...convolutional, headBlocks: 0 });
-    await assert.rejects(startFromModel(file, smaller, 0), /does not fit this training: headBlocks \(1 there, 0 here\)/);
+    for await (const event of train({ ...base, name: "larger", steps: 1, compile: false }, { resources: { ...resources, network: larger }, runsFolder: folder })) assert.ok(Number.isFinite(event.total));
+    const smaller = createTrainingState(resolveConfig({}), convolutional);
+    await assert.rejects(startFromModel(modelOf("larger"), smaller, 0), /does not fit this training: headBlocks \(3 there, 1 here\)/);
     disposeTrainingState(smaller);
   });
 });

@@ -112,9 +112,9 @@ describe("training with a critic on frozen features", () => {
 
   it("is named where the network is missing or unknown, and marks what is measured in it", () => {
     assert.throws(() => createTrainingState(resolveConfig(settings), network), /no efficientnet-lite0 for its critic.*criticNetwork to "pixels"/);
-    assert.throws(() => resolveConfig({ criticNetwork: "efficientnet" }), /criticNetwork must be one of pixels, efficientnet-lite0/);
+    assert.throws(() => resolveConfig({ criticNetwork: "efficientnet" }), /criticNetwork must be one of pixels, local, efficientnet-lite0/);
     const used = networksOfLosses(resolveConfig(settings));
     assert.deepEqual([used, isIndependent("efficientnet-lite0", used), isIndependent("efficientnet-lite2", used)], [["efficientnet-lite0"], false, true]);
-    assert.deepEqual(networksOfLosses(resolveConfig({ ...settings, criticNetwork: "pixels" })), []);
+    for (const criticNetwork of ["pixels", "local"]) assert.deepEqual(networksOfLosses(resolveConfig({ ...settings, criticNetwork })), []);
   });
 });

@@ -50,7 +50,7 @@ export function pairsCommand(): Command {
   return addExamples(command, [
     "pairs runs/pairs.safetensors --teacher checkpoints/avatars-flow.safetensors --count 2000",
     "pairs runs/pairs.safetensors --teacher checkpoints/avatars-flow.safetensors --guide checkpoints/avatars-flow-guide.safetensors --from checkpoints/avatars.safetensors --start 0.5",
-    "train refined --preset small --from checkpoints/avatars.safetensors --pairs runs/pairs.safetensors --loss pixel-absolute=1",
+    "train refined --preset crisp --from checkpoints/avatars.safetensors --pairs runs/pairs.safetensors --loss pixel-absolute=1",
   ]);
 }
 

@@ -43,7 +43,7 @@ export interface EarlierTrainings {
 }
 
 /** What of a network decides its head alone. */
-const HEAD_SETTINGS: readonly (keyof NetworkConfig)[] = ["imageSize", "head", "headChannels", "outputChannels"];
+const HEAD_SETTINGS: readonly (keyof NetworkConfig)[] = ["imageSize", "head", "headChannels", "headBlocks", "outputChannels"];
 
 const RECORD_FILE = "checkpoint.json";
 const TENSOR_FILE = "tensors.safetensors";

@@ -13,46 +13,39 @@ export interface CriticConfig {
   local?: boolean;
 }
 
-/** Strides of a local critic's layers, of 3 x 3 pixels each: a score knows 17 x 17 pixels around its place. */
-const LOCAL_STRIDES = [1, 2, 1, 1, 1];
-
 const PATCH_SIZE = 8; // pixels: the resolution at which patches are judged
 const LEAK = 0.2;
 
-/** Channels of the layers: one at the image's resolution, one a halving down to the patches', and one at half of that. */
-function stageChannels({ imageSize, channels }: CriticConfig): number[] {
+/** Strides of a local critic's layers, of 3 x 3 pixels each: a score knows 17 x 17 pixels around its place. */
+const LOCAL_STRIDES = [1, 2, 1, 1, 1];
+
+/** The convolutions: one at the image's resolution, one a halving down to the patches', and one at half of that; or a local critic's. */
+function layersOf({ imageSize, channels, local }: CriticConfig): { size: number; stride: number; channels: number }[] {
+  if (local) return LOCAL_STRIDES.map((stride) => ({ size: 3, stride, channels }));
   const halvings = Math.log2(imageSize / PATCH_SIZE) + 1;
-  return Array.from({ length: halvings + 1 }, (_, stage) => (stage === 0 ? Math.round((channels * 2) / 3) : channels * Math.min(2 ** stage, 4)));
+  const halving = Array.from({ length: halvings }, (_, stage) => ({ size: 4, stride: 2, channels: channels * Math.min(2 ** (stage + 1), 4) }));
+  return [{ size: 3, stride: 1, channels: Math.round((channels * 2) / 3) }, ...halving];
 }
 
 /** Names, shapes and starting values of the critic's parameters. @throws Error when the image is too small for it */
 export function criticShapes(config: CriticConfig): Record<string, ParameterShape> {
   if (config.imageSize < 2 * PATCH_SIZE) throw new Error(`the critic takes images of at least ${2 * PATCH_SIZE} pixels, not ${config.imageSize}`);
-  if (config.local) return localShapes(config);
-  const channels = stageChannels(config);
+  const layers = layersOf(config);
   const shapes: Record<string, ParameterShape> = {};
-  [3, ...channels].slice(0, channels.length).forEach((from, stage) => {
-    const size = stage === 0 ? 3 : 4;
-    shapes[`stages.${stage}.weight`] = { shape: [size, size, from, channels[stage]], start: (2 / (size * size * from)) ** 0.5 };
-    shapes[`stages.${stage}.bias`] = { shape: [channels[stage]], start: "zeros" };
+  layers.forEach(({ size, channels }, stage) => {
+    const from = stage === 0 ? 3 : layers[stage - 1].channels;
+    shapes[`stages.${stage}.weight`] = { shape: [size, size, from, channels], start: (2 / (size * size * from)) ** 0.5 };
+    shapes[`stages.${stage}.bias`] = { shape: [channels], start: "zeros" };
   });
-  const last = channels[channels.length - 1];
+  const [beforeLast, last] = layers.slice(-2).map(({ channels }) => channels);
+  if (config.local) return { ...shapes, ...headShapes("patch", last, config) };
   const side = PATCH_SIZE / 2;
   shapes["pooling"] = { shape: [1, side, side, last], start: 1 / side };
-  return { ...shapes, ...headShapes("patch", channels[channels.length - 2], config), ...headShapes("whole", last, config) };
+  return { ...shapes, ...headShapes("patch", beforeLast, config), ...headShapes("whole", last, config) };
 }
 
 function headShapes(head: string, width: number, { classes }: CriticConfig): Record<string, ParameterShape> {
   return { [`${head}.weight`]: { shape: [width, 1], start: width ** -0.5 }, [`${head}.bias`]: { shape: [1], start: "zeros" }, [`${head}.classEmbedding`]: { shape: [classes + 1, width], start: 0.1 } };
-}
-
-function localShapes(config: CriticConfig): Record<string, ParameterShape> {
-  const { channels } = config;
-  const stages = LOCAL_STRIDES.flatMap((_, stage): [string, ParameterShape][] => {
-    const from = stage === 0 ? 3 : channels;
-    return [[`stages.${stage}.weight`, { shape: [3, 3, from, channels], start: (2 / (9 * from)) ** 0.5 }], [`stages.${stage}.bias`, { shape: [channels], start: "zeros" }]];
-  });
-  return { ...Object.fromEntries(stages), ...headShapes("patch", channels, config) };
 }
 
 /** The critic's judgement: large for what looks real. */
@@ -72,19 +65,15 @@ export interface Scores {
  * @param y class labels, int32 [B]
  */
 export function critic(config: CriticConfig, parameters: Parameters, images: tf.Tensor4D, y: tf.Tensor1D): Scores {
-  const layer = (x: tf.Tensor4D, stage: number, stride = stage === 0 ? 1 : 2): tf.Tensor4D => tf.leakyRelu(convolution(parameters, `stages.${stage}`, x, stride), LEAK);
-  if (config.local) {
-    const features = LOCAL_STRIDES.reduce((x, stride, stage) => layer(x, stage, stride), images); // [B, H / 2, W / 2, C]
-    const [batch, height, width, channels] = features.shape;
-    const patches = judge(parameters, "patch", features.reshape([batch, height * width, channels]), y);
-    return { whole: tf.mean(patches, 1, true), patches };
-  }
-  const stages = stageChannels(config).length;
-  let x: tf.Tensor4D = images;
-  for (let stage = 0; stage < stages - 1; stage++) x = layer(x, stage); // [B, 8, 8, C]
-  const [batch, height, width, channels] = x.shape;
-  const pooled = tf.sum(tf.mul(layer(x, stages - 1), parameter(parameters, "pooling")), [1, 2]); // [B, 4, 4, C] -> [B, C]
-  return { whole: judge(parameters, "whole", pooled.reshape([batch, 1, -1]), y), patches: judge(parameters, "patch", x.reshape([batch, height * width, channels]), y) };
+  const layers = layersOf(config);
+  const through = (x: tf.Tensor4D, from: number, to?: number): tf.Tensor4D => layers.slice(from, to).reduce((input, { stride }, index) => tf.leakyRelu(convolution(parameters, `stages.${from + index}`, input, stride), LEAK), x);
+  const judged = config.local ? layers.length : layers.length - 1;
+  const features = through(images, 0, judged); // [B, 8, 8, C], of a local critic [B, H / 2, W / 2, C]
+  const [batch, height, width, channels] = features.shape;
+  const patches = judge(parameters, "patch", features.reshape([batch, height * width, channels]), y);
+  if (config.local) return { whole: tf.mean(patches, 1, true), patches };
+  const pooled = tf.sum(tf.mul(through(features, judged), parameter(parameters, "pooling")), [1, 2]); // [B, 4, 4, C] -> [B, C]
+  return { whole: judge(parameters, "whole", pooled.reshape([batch, 1, -1]), y), patches };
 }
 
 /** A linear score plus the projection on the class. @param features [B, n, C] @returns [B, n] */

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
+import { latentToLatent } from "../../src/model/baselines/shapes";
 import { startFromModel } from "../../src/model/checkpoint";
 import { resolveConfig, type TrainConfig } from "../../src/model/config";
 import { startEngine } from "../../src/model/engine";
@@ -60,6 +61,10 @@ describe("a head that learns alone", () => {
     const smaller = createTrainingState(resolveConfig({}), convolutional);
     await assert.rejects(startFromModel(modelOf("larger"), smaller, 0), /does not fit this training: headBlocks \(3 there, 1 here\)/);
     disposeTrainingState(smaller);
+    // A flow of latents has another head, and takes the transformer alone.
+    const flow = createTrainingState(resolveConfig({ method: "latent-flow" }), latentToLatent(convolutional));
+    assert.equal((await startFromModel(modelOf("larger"), flow, 0)).steps, 1);
+    disposeTrainingState(flow);
   });
 });
 

@@ -15,7 +15,7 @@ export type FeatureLevels = (images: tf.Tensor4D) => tf.Tensor4D[];
 
 /** All that a loss may use: what the objective computed, and what the training provides. */
 export interface Terms extends ObjectiveTerms {
-  /** The rows of the batch with r = 0, which are one-step samples F(z_t, 0, y); `real` are their x0. */
+  /** The rows of the batch with r = 0, which are one-step samples F(z_t, 0, y); `real` are their x0, or what they are taught to be (criticReal). */
   samples: { images: tf.Tensor4D; real: tf.Tensor4D; y: tf.Tensor1D };
   /** Frozen features for the perceptual loss. @throws Error when the training has no perceptual network */
   features: FeatureLevels;

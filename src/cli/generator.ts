@@ -58,7 +58,7 @@ export async function generatorOf(file: string, model: Model, { temperature, r =
   if (!method.generate) return { draw: (labels, seed) => sample(model, labels, { seed, temperature, r }), description, lossNetworks, dispose: () => undefined };
   if (r !== 0) throw new CommandError(`--r is the time that CrossFlow's network is asked for, and ${file} is of the method "${trainingMethodOf(model)}": leave it out`, EXIT.usage);
   if (decoderFile !== undefined) {
-    const decoder = await decoderOf(decoderFile, file, model);
+    const decoder = await decoderOf(decoderFile, model);
     return {
       draw: (labels, seed) => generateImages(model, labels, { seed, temperature, steps: evaluations, decoder }),
       description: `${description}, decoded by ${decoderFile}`,
@@ -71,17 +71,14 @@ export async function generatorOf(file: string, model: Model, { temperature, r =
 }
 
 /** The model in a decoder's file. */
-async function decoderOf(decoderFile: string, file: string, model: Model): Promise<Model> {
-  const { DECODING_METHODS } = await import("../model/distillation.js");
-  const { disposeModel, loadModel, trainingMethodOf } = await import("../model/model.js");
+async function decoderOf(decoderFile: string, model: Model): Promise<Model> {
+  const { DECODING_METHODS, whyUnfit } = await import("../model/distillation.js");
+  const { disposeModel, loadModel } = await import("../model/model.js");
   const decoder = await loadModel(await findModel(decoderFile));
-  const method = trainingMethodOf(decoder);
-  const fault = !DECODING_METHODS.includes(method) ? `a model of the method "${method}" makes no images of latents: choose one of the method ${DECODING_METHODS.join(" or ")}`
-    : decoder.encoderFingerprint !== model.encoderFingerprint || decoder.network.classes !== model.network.classes ? `it was trained on other latents or classes than ${file}: choose a model of the same data`
-    : undefined;
-  if (fault === undefined) return decoder;
+  const unfit = whyUnfit(decoder, model, DECODING_METHODS, "makes no images of latents");
+  if (unfit === undefined) return decoder;
   disposeModel(decoder);
-  throw new CommandError(`--decoder ${decoderFile} can not be used: ${fault}`, EXIT.usage);
+  throw new CommandError(`--decoder ${decoderFile} can not be used: ${unfit}`, EXIT.usage);
 }
 
 /** The autoencoder on whose latents a model was trained. */

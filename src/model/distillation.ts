@@ -249,17 +249,31 @@ interface LoadedPart<Made> {
   dispose: () => void;
 }
 
-/** @param lacks what a network of another method lacks, and what is given in its place: the end of the error */
-async function loadPart<Made>(file: string, { network, encoderFingerprint, encoder }: TeacherSubject, part: Part<Made>, lacks: string): Promise<LoadedPart<Made>> {
+/**
+ * Why a model can not serve another, whose latents and classes it has to know.
+ * @param methods those of which it may be
+ * @param lacks what a model of another method lacks: "makes no images of latents"
+ * @returns the reason and what to choose in its place; undefined where it can
+ */
+export function whyUnfit(model: Pick<Model, "network" | "encoderFingerprint" | "provenance">, { network, encoderFingerprint }: Pick<TeacherSubject, "network" | "encoderFingerprint">, methods: readonly string[], lacks: string): string | undefined {
+  const method = trainingMethodOf(model);
+  if (!methods.includes(method)) return `a model of the method "${method}" ${lacks}. Choose one of the method ${methods.join(" or ")}`;
+  const differing = differences(model.network, network, SUBJECT_SHAPE);
+  if (differing !== "") return `it was trained with other latents or classes, ${differing}. Choose a model of the same data`;
+  if (model.encoderFingerprint !== encoderFingerprint) return "it was trained on the latents of another encoder. Train it further with these first (endTarget \"derivative\"), or choose a model of the same data";
+  return undefined;
+}
+
+/** @param lacks see whyUnfit() */
+async function loadPart<Made>(file: string, subject: TeacherSubject, part: Part<Made>, lacks: string): Promise<LoadedPart<Made>> {
+  const { encoder } = subject;
   const model = await loadModel(file);
   const field: ImageField = (zT, r, y) => evaluateModel(model, zT, r, y);
   try {
-    const method = trainingMethodOf(model);
-    if (!Object.hasOwn(part, method)) throw new Error(`${file} can not teach this training: a model of the method "${method}" ${lacks}. Choose one of the method ${Object.keys(part).join(" or ")}`);
-    const differing = differences(model.network, network, SUBJECT_SHAPE);
-    if (differing !== "") throw new Error(`${file} can not teach this training: it was trained with other latents or classes, ${differing}. Choose a model of the same data`);
-    if (model.encoderFingerprint !== encoderFingerprint) throw new Error(`${file} can not teach this training: it was trained on the latents of another encoder. Train it further with these first (endTarget "derivative"), or choose the data it was trained on`);
+    const unfit = whyUnfit(model, subject, Object.keys(part), lacks);
+    if (unfit !== undefined) throw new Error(`${file} can not teach this training: ${unfit}`);
     if (!encoder) throw new Error('a teacher needs the autoencoder, and these latents come without it: set endTarget to "derivative"');
+    const method = trainingMethodOf(model);
     return { made: part[method](field, encoder, model), model, method, dispose: () => disposeModel(model) };
   } catch (error) {
     disposeModel(model);

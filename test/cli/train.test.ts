@@ -151,7 +151,7 @@ describe("crossflow train", () => {
     assert.equal(decoded.code, 0, decoded.stderr);
     assert.equal((JSON.parse(decoded.stdout) as { sampling: string }).sampling, "4 evaluations a sample, decoded by source");
     assert.notDeepEqual(readFileSync(decodedOut), readFileSync(out));
-    assert.match(refusal("flow", "--decoder", "flow"), /--decoder flow can not be used: a model of the method "latent-flow" makes no images of latents: choose one of the method crossflow or decoder/);
+    assert.match(refusal("flow", "--decoder", "flow"), /--decoder flow can not be used: a model of the method "latent-flow" makes no images of latents\. Choose one of the method crossflow or decoder/);
     assert.match(refusal(source, "--decoder", source), /--decoder makes images of latents, and .*source.*"crossflow", makes none: leave it out/);
     assert.match(refusal(join(projectRoot(), "checkpoints", "avatars-decoder.safetensors")), /avatars-decoder\.safetensors makes images of latents and none of noise: let it decode those of a latent flow/);
     assert.match(refusal("flow", "--evaluations", "5"), /--evaluations must be an even number from 2, not 5/);

@@ -40,7 +40,7 @@ export function trainCommand(): Command {
     .option("--set <key=value>", "any other option of the configuration, may be given several times", addSetting)
     .option("--config <file>", "JSON file with options of the configuration")
     .option("--paper", "the paper's settings where small trainings differ")
-    .option("--from <file>", "start from the weights of a trained model, a run's model.safetensors; a network of the preset small may become one of crisp, fine or dense")
+    .option("--from <file>", "start from the weights of a trained model, a run's model.safetensors; a network of the preset small may become one of crisp, fine or dense, one of crisp one of dense")
     .option("--teacher <file>", "one step learns what many steps of this trained model's flow arrive at: of the method crossflow or latent-flow; with --set endTarget=distribution its samples become like that flow's, with endTarget=refinement that flow ends the images of --from")
     .option("--guide <file>", "a worse model of the teacher's flow, say of fewer steps, from which the teacher is led away by guidance (2 unless set)")
     .option("--decoder <file>", "what makes images of a latent flow's latents: a CrossFlow network or a model of the method decoder; without it the autoencoder's decoder")

@@ -13,14 +13,14 @@ import { timeSamplerNames, type TimeSamplerOptions } from "./schedules/time-samp
 /**
  * The one size dial: each preset is a network, from what trains on a laptop in minutes to the paper's sizes. B, L and XL are those
  * of Table 3 (for latents of 32 x 32); the others end in convolutions, since with few tokens linear patches leave seams. crisp is
- * small with more of them, fine with a token for each latent, dense with four tokens a patch.
+ * small with more of them, dense is crisp with four tokens a patch, fine is small with a token for each latent.
  */
 export const PRESETS = {
   tiny: { width: 128, depth: 4, heads: 4, patchSize: 2, bottleneck: 0, classTokens: 4, timeTokens: 2, head: "convolution", headChannels: 32 },
   small: { width: 192, depth: 6, heads: 6, patchSize: 2, bottleneck: 0, classTokens: 4, timeTokens: 2, head: "convolution", headChannels: 64 },
   crisp: { width: 192, depth: 6, heads: 6, patchSize: 2, bottleneck: 0, classTokens: 4, timeTokens: 2, head: "convolution", headChannels: 64, headBlocks: 4 },
   fine: { width: 192, depth: 6, heads: 6, patchSize: 1, bottleneck: 0, classTokens: 4, timeTokens: 2, head: "convolution", headChannels: 64 },
-  dense: { width: 192, depth: 6, heads: 6, patchSize: 2, bottleneck: 0, classTokens: 16, timeTokens: 8, tokensPerPatch: 4, head: "convolution", headChannels: 64 },
+  dense: { width: 192, depth: 6, heads: 6, patchSize: 2, bottleneck: 0, classTokens: 16, timeTokens: 8, tokensPerPatch: 4, head: "convolution", headChannels: 64, headBlocks: 4 },
   B: { width: 768, depth: 12, heads: 12, patchSize: 2, bottleneck: 128, classTokens: 8, timeTokens: 4, head: "linear", headChannels: 0 },
   L: { width: 1024, depth: 24, heads: 16, patchSize: 2, bottleneck: 128, classTokens: 8, timeTokens: 4, head: "linear", headChannels: 0 },
   XL: { width: 1152, depth: 28, heads: 16, patchSize: 2, bottleneck: 128, classTokens: 8, timeTokens: 4, head: "linear", headChannels: 0 },

@@ -32,6 +32,7 @@ describe("several tokens a patch", () => {
   const variants: [string, NetworkConfig, number][] = [
     ["a linear head, two tokens", { ...tiny, depth: 2, classTokens: 2 }, 2],
     ["a convolutional head, four tokens", { ...tiny, depth: 2, head: "convolution" }, 4],
+    ["a head of two blocks at each resolution, four tokens", { ...tiny, head: "convolution", headBlocks: 2 }, 4],
     ["a bottleneck, four tokens", { ...tiny, bottleneck: 5 }, 4],
   ];
 

@@ -1,6 +1,7 @@
 import { AUGMENTATIONS, augmentationsOf } from "./augmentation";
 import { METHOD_NAMES, METHOD_SETTINGS, type MethodName } from "./baselines/settings";
 import { DATASET_NAMES, type DatasetConfig } from "./data/load";
+import { MATCHING_DRAWS } from "./distribution-matching";
 import { VAE_DEFAULTS } from "./encoder/vae";
 import { timeShiftFor, type TimeOptions } from "./trajectory";
 import { nearestNames } from "./nearest-name";
@@ -107,6 +108,10 @@ export interface TrainConfig extends TimeOptions, TimeSamplerOptions, AverageOpt
   guidance: number;
   /** Of endTarget "distribution": learning rates of the flow of the samples, in units of the network's. */
   sampleFlowRate: number;
+  /** Of endTarget "distribution": first steps, in which the flow of the samples alone learns, at its peak rates. It starts as the teacher's, and until it knows the samples the difference says little. */
+  sampleFlowLead: number;
+  /** Of endTarget "distribution": noisy versions of a sample that tell together where it moves; the more, the less chance there is in it. */
+  matchingDraws: number;
   /** Of endTarget "distribution": how far a sample moves, in units of what the teacher misses of it when it is noised; 0 for the whole difference between teacher and samples. Goes with the loss "pixel-square", whose pull is as strong as the move is long. */
   matchingStep: number;
   /** Of endTarget "distribution": share of the samples with r = 0, those with t below 1 first, that learn by distillation, so that samples stay as different as the teacher's. */
@@ -258,6 +263,8 @@ export const TRAIN_OPTIONS: { [Key in keyof TrainConfig]: Option<TrainConfig[Key
   guideModel: text("", "a file"),
   guidance: { default: 2, unit: "", expected: "a number of at least 1", valid: (given) => isNumber(given) && given >= 1 },
   sampleFlowRate: rate(4, "of the network's"),
+  sampleFlowLead: count(0, "steps", 0),
+  matchingDraws: { default: 1, unit: "a sample and step", expected: `a whole number from 1 to ${MATCHING_DRAWS}`, valid: (given) => Number.isInteger(given) && given >= 1 && given <= MATCHING_DRAWS },
   matchingStep: rate(0),
   distilledShare: share(0.3, "share of the samples with r = 0"),
   refinedShare: share(0, "share of the samples with r = 0"),

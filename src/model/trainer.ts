@@ -323,7 +323,10 @@ function stepInputs(config: TrainConfig, state: Pick<TrainingState, "step" | "cr
   const timeOptions = { ...config, timeShift: resolvedTimeShift(config, latentLength) };
   const times = Array.from({ length: accumulation }, () => sampleTimes(streams.times, batchSize / accumulation, timeOptions));
   const joined = (key: "r" | "t"): Float32Array => Float32Array.from(times.flatMap((part) => Array.from(part[key])));
-  const share = learningRateAt(state.step, { warmupSteps: config.warmupSteps, steps: config.steps, finalShare: config.finalRateShare }) * rateScale;
+  const lead = config.endTarget === "distribution" ? config.sampleFlowLead : 0;
+  const scheduled = learningRateAt(Math.max(state.step - lead, 0), { warmupSteps: config.warmupSteps, steps: config.steps - lead, finalShare: config.finalRateShare }) * rateScale;
+  const leads = state.step < lead;
+  const share = leads ? 0 : scheduled;
   const [r, t] = [joined("r"), joined("t")];
   // Not the network's imageSize, which is the latent's for a method whose network ends in latents.
   const side = Math.sqrt(rows.images.length / batchSize / 3);
@@ -360,9 +363,12 @@ function stepInputs(config: TrainConfig, state: Pick<TrainingState, "step" | "cr
     Object.assign(tensors, snapshotInputs);
   }
   if (config.endTarget === "distribution") {
+    const sampleFlowShare = config.sampleFlowRate * (leads ? rateScale : scheduled);
     const matchingInputs: MatchingInputs = {
       matchingTimes: tf.tensor2d(streams.times.uniform(batchSize * MATCHING_DRAWS).map((u) => MATCHING_TIMES.least + (MATCHING_TIMES.most - MATCHING_TIMES.least) * u), [batchSize, MATCHING_DRAWS]),
       matchingNoise: tf.tensor4d(streams.noise.normal(latents.length * MATCHING_DRAWS), [batchSize, latentSize, latentSize, latentChannels * MATCHING_DRAWS]),
+      sampleFlowLearningRate: tf.scalar(config.learningRate * sampleFlowShare),
+      sampleFlowMatrixLearningRate: tf.scalar(config.matrixLearningRate * sampleFlowShare),
     };
     Object.assign(tensors, matchingInputs);
   }

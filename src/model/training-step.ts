@@ -47,6 +47,9 @@ export interface MatchingInputs {
   matchingTimes: tf.Tensor2D;
   /** Noise [B, h, w, c MATCHING_DRAWS]. */
   matchingNoise: tf.Tensor4D;
+  /** Learning rates of the flow of the samples. */
+  sampleFlowLearningRate: tf.Scalar;
+  sampleFlowMatrixLearningRate: tf.Scalar;
 }
 
 /** What F shall be where the configuration's endTarget is "pairs". */
@@ -110,7 +113,7 @@ function stepOnce(config: TrainConfig, state: TrainingState, frozen: FrozenParts
   const sampled: SampledLatents[] = [];
   const sums: Record<string, tf.Tensor> = {};
   parts.forEach((part, index) => {
-    const result = withPrecision(config.precision as Precision, () => partGradients(config, state, part, { ...frozen, noising: noisings[index]?.[0], pairImages: pairImages[index], active, score: criticPart.score, lossShares: inputs.lossShares, atEnd: Number(statics.atEnd), offDiagonal: Number(statics.offDiagonal) }));
+    const result = withPrecision(config.precision as Precision, () => partGradients(config, state, part, { ...frozen, noisings: noisings[index]?.slice(0, config.matchingDraws), pairImages: pairImages[index], active, score: criticPart.score, lossShares: inputs.lossShares, atEnd: Number(statics.atEnd), offDiagonal: Number(statics.offDiagonal) }));
     for (const [name, value] of Object.entries(result.metrics)) (metrics[name] ??= []).push(value);
     for (const [name, gradient] of Object.entries(result.gradients)) sums[name] = sums[name] ? tf.add(sums[name], gradient) : gradient;
     pictures.push(result.pictures);
@@ -138,7 +141,7 @@ interface PartOptions extends FrozenParts {
   atEnd: number;
   offDiagonal: number;
   /** How samples are noised to match their distribution. */
-  noising?: Noising;
+  noisings?: Noising[];
   /** Images of pairs, those of the samples with r = 0 first. */
   pairImages?: tf.Tensor4D;
 }
@@ -183,7 +186,7 @@ function partGradients(config: TrainConfig, state: TrainingState, part: BatchPar
         const first = <T extends tf.Tensor>(tensor: T): T => rows(tensor, 0, matched);
         const y = first(part.y);
         const samples = oneStepOf(fieldOf(parameters))(first(zT), y);
-        const { target, latents } = distributionTarget(options.teacher!, sampleFlow(state), options.latentsOf!, samples, y, { time: first(options.noising!.time), noise: first(options.noising!.noise) }, config.matchingStep);
+        const { target, latents } = distributionTarget(options.teacher!, sampleFlow(state), options.latentsOf!, samples, y, options.noisings!.map(({ time, noise }) => ({ time: first(time), noise: first(noise) })), config.matchingStep);
         sampled = { z: tf.keep(latents), y: tf.keep(tf.clone(y)) };
         targets.push(target);
       }
@@ -294,8 +297,8 @@ function updateSampleFlow(config: TrainConfig, state: TrainingState, sampled: Sa
   const joined = <Key extends keyof (typeof rows)[number]>(key: Key): (typeof rows)[number][Key] => tf.concat(rows.map((row) => row[key]) as tf.Tensor[], 0) as (typeof rows)[number][Key];
   const { value, grads } = tf.variableGrads(() => sampleFlowLoss(sampleFlow(state), joined("z"), joined("y"), { time: joined("time"), noise: joined("noise") }), Object.values(parameters));
   const gradients = Object.fromEntries(Object.entries(parameters).map(([name, variable]) => [name, grads[variable.name]]));
-  const faster = (rate: tf.Scalar): tf.Scalar => tf.mul(rate, config.sampleFlowRate);
-  const rates = { stepCount: inputs.stepCount, learningRate: faster(inputs.learningRate), matrixLearningRate: faster(inputs.matrixLearningRate) };
+  const { sampleFlowLearningRate, sampleFlowMatrixLearningRate } = inputs as unknown as MatchingInputs;
+  const rates = { stepCount: inputs.stepCount, learningRate: sampleFlowLearningRate, matrixLearningRate: sampleFlowMatrixLearningRate };
   updateNetwork(config, { parameters, first, second }, clipByGlobalNorm(gradients, config.clipNorm).gradients, rates);
   return value;
 }

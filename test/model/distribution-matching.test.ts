@@ -33,7 +33,7 @@ const gaussian = (mean: number, deviation: number): Teacher["velocityAt"] => (zS
 describe("matched latents", () => {
   it("stay where the two flows agree", () => {
     const z = normal(1, 5);
-    const moved = matchedLatents(z, labels(5), gaussian(0.2, 0.7), gaussian(0.2, 0.7), { time: tf.tensor1d([0.02, 0.2, 0.5, 0.8, 0.98]), noise: normal(2, 5) });
+    const moved = matchedLatents(z, labels(5), gaussian(0.2, 0.7), gaussian(0.2, 0.7), [{ time: tf.tensor1d([0.02, 0.2, 0.5, 0.8, 0.98]), noise: normal(2, 5) }]);
     assert.ok(apart(moved, z) < 1e-6);
   });
 
@@ -41,10 +41,19 @@ describe("matched latents", () => {
     const [mean, sampled, deviation, times] = [0.4, -0.5, 0.6, [0.05, 0.3, 0.6, 0.95]];
     const [z, noise, time] = [normal(1, 4), normal(2, 4), tf.tensor1d(times)];
     const before = tf.memory().numTensors;
-    const moved = matchedLatents(z, labels(4), gaussian(mean, deviation), gaussian(sampled, deviation), { time, noise });
+    const moved = matchedLatents(z, labels(4), gaussian(mean, deviation), gaussian(sampled, deviation), [{ time, noise }]);
     assert.equal(tf.memory().numTensors, before + 2); // the classes as well
     const wanted = times.map((s) => ((mean - sampled) * s ** 2) / ((1 - s) ** 2 * deviation ** 2 + s ** 2));
     assert.ok(apart(tf.sub(moved, z), tf.tensor4d(wanted, [4, 1, 1, 1])) < 1e-5);
+  });
+
+  it("move by the mean over several noisings", () => {
+    const [mean, sampled, deviation, times] = [0.4, -0.5, 0.6, [[0.05, 0.3], [0.6, 0.95], [0.2, 0.8]]];
+    const z = normal(1, 2);
+    const moved = matchedLatents(z, labels(2), gaussian(mean, deviation), gaussian(sampled, deviation), times.map((each, draw) => ({ time: tf.tensor1d(each), noise: normal(2 + draw, 2) })));
+    const move = (s: number): number => ((mean - sampled) * s ** 2) / ((1 - s) ** 2 * deviation ** 2 + s ** 2);
+    const wanted = [0, 1].map((row) => times.reduce((sum, each) => sum + move(each[row]) / times.length, 0));
+    assert.ok(apart(tf.sub(moved, z), tf.tensor4d(wanted, [2, 1, 1, 1])) < 1e-5);
   });
 
   it("move by matchingStep where the teacher misses as much of them as the flows differ, and by their quotient elsewhere", () => {
@@ -52,7 +61,7 @@ describe("matched latents", () => {
     const [points, noises] = [[0.2, -0.7, 1.1], [0.3, -1.2, 0.8]];
     const column = (values: number[]): tf.Tensor4D => tf.tensor4d(values, [3, 1, 1, 1]);
     const velocityAt = gaussian(mean, deviation);
-    const moved = matchedLatents(column(points), labels(3), velocityAt, gaussian(-0.5, deviation), { time: tf.tensor1d(times), noise: column(noises) }, matchingStep);
+    const moved = matchedLatents(column(points), labels(3), velocityAt, gaussian(-0.5, deviation), [{ time: tf.tensor1d(times), noise: column(noises) }], matchingStep);
     const wanted = times.map((s, row) => {
       const variance = (1 - s) ** 2 * deviation ** 2 + s ** 2;
       const noisy = (1 - s) * points[row] + s * noises[row];
@@ -63,7 +72,7 @@ describe("matched latents", () => {
     // A teacher that takes every latent for 1, and a flow of the samples that takes it for what it is.
     const z = tf.zeros([1, 2, 2, 1]) as tf.Tensor4D;
     const takenFor = (latent: number): Teacher["velocityAt"] => (zS, time) => tf.div(tf.sub(zS, latent), perSample(time)) as tf.Tensor4D;
-    const pulled = matchedLatents(z, labels(1), takenFor(1), takenFor(0), { time: tf.tensor1d([0.4]), noise: tf.ones([1, 2, 2, 1]) }, matchingStep);
+    const pulled = matchedLatents(z, labels(1), takenFor(1), takenFor(0), [{ time: tf.tensor1d([0.4]), noise: tf.ones([1, 2, 2, 1]) }], matchingStep);
     assert.ok(apart(pulled, tf.fill([1, 2, 2, 1], matchingStep / 1.02)) < 1e-5);
   });
 
@@ -81,7 +90,7 @@ describe("matched latents", () => {
         const last = points;
         points = tf.tidy(() => {
           const noising = { time: tf.tensor1d(stream.uniform(count).map((u) => 0.02 + 0.96 * u)), noise: tf.tensor4d(stream.normal(count), [count, 1, 1, 1]) };
-          const target = matchedLatents(last, labels(count), gaussian(mean, deviation), gaussian(found.mean, found.deviation), noising, matchingStep);
+          const target = matchedLatents(last, labels(count), gaussian(mean, deviation), gaussian(found.mean, found.deviation), [noising], matchingStep);
           return tf.add(last, tf.mul(0.05, tf.sub(target, last))) as tf.Tensor4D;
         });
         last.dispose();
@@ -94,7 +103,7 @@ describe("matched latents", () => {
     const teacher = { velocityAt: gaussian(0.5, 1), imageOf: (z: tf.Tensor4D) => tf.mul(z, 3) as tf.Tensor4D };
     const images = tf.tensor4d([-4, 0.5], [2, 1, 1, 1]);
     const before = tf.memory().numTensors;
-    const { target, latents } = distributionTarget(teacher, teacher.velocityAt, (pixels) => tf.mul(pixels, 2) as tf.Tensor4D, images, labels(2), { time: tf.tensor1d([0.5, 0.5]), noise: normal(1, 2) });
+    const { target, latents } = distributionTarget(teacher, teacher.velocityAt, (pixels) => tf.mul(pixels, 2) as tf.Tensor4D, images, labels(2), [{ time: tf.tensor1d([0.5, 0.5]), noise: normal(1, 2) }]);
     assert.equal(tf.memory().numTensors, before + 5); // classes, and the two of the noising, as well
     assert.ok(apart(latents, tf.tensor4d([-2, 1], [2, 1, 1, 1])) < 1e-6);
     assert.ok(apart(target, tf.tensor4d([-6, 3], [2, 1, 1, 1])) < 1e-5);
@@ -146,6 +155,9 @@ describe("a training that matches distributions", () => {
     const shared = { initialModel, distilledShare: 0.25, refinedShare: 0.25, batchSize: 8, endShare: 0.75, diagonalShare: 0, steps: 2 };
     const [shares, eagerShares] = [await totals({ ...config, ...shared, name: "shares" }), await totals({ ...config, ...shared, name: "shares-eager", compile: false })];
     shares.forEach((value, index) => assert.ok(Math.abs(value - eagerShares[index]) < 1e-3 * Math.abs(value), `value ${index}: ${value} compiled, ${eagerShares[index]} eager`));
+    const drawn = { matchingDraws: 3, steps: 2 };
+    const [draws, eagerDraws] = [await totals({ ...config, ...drawn, name: "draws" }), await totals({ ...config, ...drawn, name: "draws-eager", compile: false })];
+    draws.forEach((value, index) => assert.ok(Math.abs(value - eagerDraws[index]) < 1e-3 * Math.abs(value), `value ${index}: ${value} compiled, ${eagerDraws[index]} eager`));
     assert.equal(tf.memory().numTensors, before);
     const { tensors } = await readSafetensors(join(folder, "compiled", "checkpoints", "step-00000004", "tensors.safetensors"));
     const { tensors: taught } = await readSafetensors(teacherModel);
@@ -153,6 +165,28 @@ describe("a training that matches distributions", () => {
     assert.ok(names.every((name) => `sampleFlow/${name}` in tensors));
     const learned = (name: string): boolean => float32Values(tensors[`sampleFlow/${name}`], name).some((value, index) => value !== float32Values(taught[name], name)[index]);
     assert.ok(names.some(learned));
+  });
+
+  it("lets the flow of the samples lead, and then the network's whole schedule run", async () => {
+    const checkpointOf = async (step: number): Promise<Record<string, Float32Array>> => {
+      const { tensors } = await readSafetensors(join(folder, "lead", "checkpoints", `step-${String(step).padStart(8, "0")}`, "tensors.safetensors"));
+      return Object.fromEntries(Object.entries(tensors).map(([key, tensor]) => [key, float32Values(tensor, key)]));
+    };
+    // Leaving the loop saves a checkpoint.
+    const until = async (last: number, existing: "fail" | "resume"): Promise<Record<string, Float32Array>> => {
+      for await (const { step, learningRate } of train({ ...config, name: "lead", initialModel, sampleFlowLead: 2, warmupSteps: 2 }, { ...options, existing })) {
+        rates.push(learningRate);
+        if (step === last) break;
+      }
+      return checkpointOf(last);
+    };
+    const rates: number[] = [];
+    const [first, led, after] = [await until(1, "fail"), await until(2, "resume"), await until(3, "resume")];
+    const { learningRate: peak } = resolveConfig(config);
+    assert.deepEqual(rates, [0, 0, peak / 2]);
+    const changed = (group: string, from: typeof first, to: typeof first): boolean => Object.keys(from).filter((key) => key.startsWith(`${group}/`)).some((key) => from[key].some((value, index) => value !== to[key][index]));
+    assert.deepEqual(["parameters", "sampleFlow"].map((group) => changed(group, first, led)), [false, true]);
+    assert.ok(changed("parameters", led, after));
   });
 
   it("goes on bit for bit", async () => {
@@ -170,6 +204,7 @@ describe("a training that matches distributions", () => {
     assert.throws(() => resolveConfig({ endTarget: "distribution", teacherModel: "flow.safetensors", method: "gan" }), /endTarget "distribution" is for the method "crossflow", not "gan"/);
     assert.throws(() => resolveConfig({ endTarget: "distribution", initialModel: "model.safetensors", teacherModel: "flow.safetensors", distilledShare: 0.6, refinedShare: 0.5 }), /distilledShare and refinedShare are parts of the same samples, and 0\.6 and 0\.5 are more than all/);
     assert.throws(() => resolveConfig({ endTarget: "distribution", teacherModel: "flow.safetensors", refinedShare: 0.5 }), /refinedShare is the share of the samples that learn from the initial model's images .* set initialModel to its file/);
+    assert.throws(() => resolveConfig({ matchingDraws: 5 }), /matchingDraws must be a whole number from 1 to 4 \(a sample and step\), not 5/);
     assert.throws(() => resolveConfig({ sampleFlowRate: -1 }), /sampleFlowRate must be a number of at least 0/);
   });
 });

@@ -73,6 +73,14 @@ describe("losses, against PyTorch", () => {
       gradients.forEach((gradient, index) => assert.ok(Math.abs(gradient * errors.length - slope(errors[index])) < 1e-5 * (1 + Math.abs(errors[index])), `pixel ${index}`));
     });
 
+  it("pixel-decoding pulls as pixel-absolute does where r = t, and nowhere else", () => {
+    const diagonal = Array.from(pixel.t, (time, image) => (image % 2 === 0 ? time : time / 2));
+    const pulled = (name: string): Float32Array => tf.grad((F: tf.Tensor) => evaluateLoss(name, { F, residual: residualOf(F as tf.Tensor4D, x0, dFdt, tf.tensor1d(diagonal), t), r: tf.tensor1d(diagonal), t } as unknown as Terms))(images(pixel.F)).dataSync() as Float32Array;
+    const [decoding, everywhere] = [pulled("pixel-decoding"), pulled("pixel-absolute")];
+    const perImage = decoding.length / pixel.t.length;
+    decoding.forEach((pull, index) => assert.equal(pull, Math.floor(index / perImage) % 2 === 0 ? everywhere[index] : 0, `pixel ${index}`));
+  });
+
   // A time of 0.5 halves the residual: e = t R.
   const edges = (error: tf.Tensor): tf.Scalar => evaluateLoss("pixel-edges", { F: error, residual: tf.mul(2, error), r: tf.zeros([error.shape[0]]), t: tf.fill([error.shape[0]], 0.5) } as unknown as Terms);
 

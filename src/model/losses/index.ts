@@ -102,6 +102,7 @@ defineLoss("pixel-paper-l2", pixelLoss({ distance: "L2", weight: "none", through
 defineLoss("pixel-paper-adaptive", pixelLoss({ distance: "L2", weight: "none", through: "residual", adaptivePower: 1 }), { formula: "mean(R^2) / (sg(mean(R^2)) + 0.001)", source: `${PAPER}, ablation; MeanFlow (Geng et al., 2025)` });
 defineLoss("pixel-l1", pixelLoss({ distance: "L1", weight: "t^2/r", through: "residual", adaptivePower: 0 }), { formula: "mean |w R|, w = min(t^2 / r, 10)", source: "ours" });
 defineLoss("pixel-absolute", pixelLoss({ distance: "L1", adaptivePower: 0 }), { formula: "mean |e|, e as in pixel: each pixel pulls alike, flat areas beside an edge too", source: "ours" });
+defineLoss("pixel-decoding", pixelLoss({ distance: "L1", adaptivePower: 0, gate: "diagonal" }), { formula: "mean |e|, e as in pixel, where r = t: what F draws of a latent that tells its image", source: "ours" });
 defineLoss("pixel-huber", pixelLoss({ distance: "Huber" }), { formula: "as pixel, with Huber(e, 0.1) in place of e^2", source: "Huber, 1964" });
 defineLoss("pixel-pseudo-huber", pixelLoss({ distance: "pseudo-Huber" }), { formula: "as pixel, with 0.1^2 (sqrt(1 + (e / 0.1)^2) - 1) in place of e^2", source: "Charbonnier et al., 1997; Song and Dhariwal, 2024" });
 defineLoss("pixel-edges", edgeLoss(), { formula: "mean |e(next pixel) - e|, down and across, e as in pixel: flat areas lose their grain", source: "ours; Mathieu et al., 2016" });

@@ -84,6 +84,8 @@ export interface TrainConfig extends TimeOptions, TimeSamplerOptions, AverageOpt
   losses: Record<string, number>;
   /** Step from which a loss counts, by name; 0 where none is given. */
   lossStart: Record<string, number>;
+  /** Names of the classes whose images a loss pulls at, by name of the loss; all where none are given. */
+  lossClasses: Record<string, string[]>;
   /** Steps over which a loss reaches its weight, by name; where none is given adversarialRamp for an adversarial loss, else 0. */
   lossRampSteps: Record<string, number>;
   /** How it gets there, by name: "linear" where none is given, "cosine", "warm-up", "fade" (from the weight to 0), or one of your own (defineRamp). */
@@ -244,6 +246,7 @@ export const TRAIN_OPTIONS: { [Key in keyof TrainConfig]: Option<TrainConfig[Key
   accumulation: count(1, "parts"),
   losses: byName({ pixel: 1 }, "weight"),
   lossStart: byName({}, "step"),
+  lossClasses: { default: {}, unit: "", expected: "lists of class names, none of them empty, by loss name", valid: (given) => typeof given === "object" && given !== null && Object.values(given).every((names) => Array.isArray(names) && names.length > 0 && names.every((name) => typeof name === "string")) },
   lossRampSteps: byName({}, "steps"),
   lossRamp: rampByName,
   timeSampler: registered("uniform", timeSamplerNames),

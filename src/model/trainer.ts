@@ -27,7 +27,7 @@ import { appendMetrics, findRun, interruptedTrainingEnds, noteTraining, openRun,
 import { lossShareAt } from "./schedules";
 import { hasSnapshot, saveSnapshot } from "./snapshots";
 import { addSampleFlow, adversarialName, createTrainingState, disposeTrainingState, type StreamName, type TrainingState } from "./training-state";
-import { batchesAhead, repeatedRows, type BatchesAhead, type Rows, type TrainingRows } from "./training-rows";
+import { batchesAhead, classLabels, repeatedRows, type BatchesAhead, type Rows, type TrainingRows } from "./training-rows";
 import { SAMPLE_OUTPUTS, trainingStep, type CriticInputs, type FrozenParts, type MatchingInputs, type PairInputs, type SnapshotInputs, type StepInputs, type TrainingStep } from "./training-step";
 import { sampleTimes } from "./trajectory";
 
@@ -93,7 +93,7 @@ export async function* train(given: Partial<TrainConfig>, options: TrainOptions 
   const config = resolveConfig(given);
   const lossNames = Object.keys(config.losses).filter((name) => config.losses[name] > 0);
   if (lossNames.length === 0) throw new Error("the configuration gives no loss a weight above 0: set losses, such as { pixel: 1 }");
-  [...lossNames, ...Object.keys({ ...config.lossStart, ...config.lossRampSteps, ...config.lossRamp })].forEach(lossNamed);
+  [...lossNames, ...Object.keys({ ...config.lossStart, ...config.lossRampSteps, ...config.lossRamp, ...config.lossClasses })].forEach(lossNamed);
   if (config.horizontalFlip && (options.resources || config.dataset !== LATENT_SHARDS)) throw new Error("horizontalFlip needs latents of the mirrored images, which latent-shards alone hold: set horizontalFlip to false, or encode the images to shards");
   const adversarial = adversarialName(config);
   const signal = options.signal ?? interruptSignal();
@@ -127,6 +127,7 @@ export async function* train(given: Partial<TrainConfig>, options: TrainOptions 
   const trainingEnded = noteTraining(run, signal);
   try {
     const dealt = repeatedRows(rows, config.classRepeats);
+    frozen.lossClasses = Object.fromEntries(Object.entries(config.lossClasses).map(([loss, names]) => [loss, classLabels(`lossClasses of "${loss}"`, names, rows)]));
     order = epochBatches(dealt, { batchSize: config.batchSize, stream: randomStream(config.seed, "data order"), horizontalFlip: config.horizontalFlip });
     if (isTaught(config)) {
       loadedTeacher = await loadTeacher(config, resources);

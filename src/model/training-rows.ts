@@ -63,6 +63,17 @@ export function rowsInMemory(dataset: Dataset, latents: Float32Array): TrainingR
 type DealtRows = Pick<TrainingRows, "name" | "size" | "read">;
 
 /**
+ * The labels of classes that an option names.
+ * @param option its name, for the message
+ * @throws Error naming the classes that there are not
+ */
+export function classLabels(option: string, classNames: readonly string[], { name, classes }: Pick<TrainingRows, "name" | "classes">): number[] {
+  const unknown = classNames.filter((className) => !classes.includes(className));
+  if (unknown.length > 0) throw new Error(`${option} names ${unknown.map((className) => `"${className}"`).join(", ")}, and the classes of ${name} are ${classes.join(", ")}`);
+  return classNames.map((className) => classes.indexOf(className));
+}
+
+/**
  * Rows of which an epoch holds those of some classes several times, so that more of a training goes to what is hard to learn, or rare.
  * @param repeats how often, by class name; once where none is given
  * @returns rows of which each position is one image dealt out once; the given ones where every class is dealt out once
@@ -70,8 +81,7 @@ type DealtRows = Pick<TrainingRows, "name" | "size" | "read">;
  */
 export function repeatedRows(rows: TrainingRows, repeats: Readonly<Record<string, number>>): DealtRows {
   const { name, classes, labels } = rows;
-  const unknown = Object.keys(repeats).filter((className) => !classes.includes(className));
-  if (unknown.length > 0) throw new Error(`classRepeats names ${unknown.map((className) => `"${className}"`).join(", ")}, and the classes of ${name} are ${classes.join(", ")}`);
+  classLabels("classRepeats", Object.keys(repeats), rows);
   const counts = classes.map((className) => repeats[className] ?? 1);
   if (counts.every((count) => count === 1)) return rows;
   const size = labels.reduce((sum, label) => sum + counts[label], 0);

@@ -11,7 +11,7 @@ import { withPrecision, type Precision } from "./engine/precision";
 import { sideBySide } from "./engine/side-by-side";
 import { tf } from "./engine/tf";
 import { stopGradient } from "./layers";
-import { evaluateLoss, type CriticScore, type FeatureLevels, type Terms } from "./losses";
+import { evaluateLoss, ofClasses, type CriticScore, type FeatureLevels, type Terms } from "./losses";
 import { marginalVelocity, type LatentReference } from "./marginal-velocity";
 import { adversarialVariant, criticLossOfScores, criticPictures, gradientPenalty, type CriticPictures } from "./losses/adversarial";
 import { isOfHead, network, type NetworkOptions } from "./network";
@@ -70,6 +70,8 @@ export interface FrozenParts {
   features?: FeatureLevels;
   /** Features that the critic stands on, where it does not learn from pixels. */
   criticFeatures?: FeatureLevels;
+  /** Labels of the classes for which a loss counts, by its name; all where none are given. */
+  lossClasses?: Record<string, number[]>;
   /** The training data's latents, where the configuration's velocity is the marginal one. */
   reference?: LatentReference;
   /** Whom F(z_t, 0, y) learns from, where the configuration's endTarget is "distillation", "distribution", "reconstruction" or "refinement". */
@@ -217,7 +219,8 @@ function partGradients(config: TrainConfig, state: TrainingState, part: BatchPar
       critic: options.score,
     };
     const weighted = options.active.map((name, index) => {
-      const value = evaluateLoss(name, terms);
+      const labels = options.lossClasses?.[name];
+      const value = evaluateLoss(name, labels ? ofClasses(terms, labels) : terms);
       note(name, value);
       return tf.mul(tf.mul(value, config.losses[name]), tf.slice(options.lossShares, index, 1).reshape([]));
     });

@@ -6,7 +6,7 @@ import { after, describe, it } from "node:test";
 import { latestCheckpoint } from "../../src/model/checkpoint";
 import { resolveConfig, type TrainConfig } from "../../src/model/config";
 import { tf } from "../../src/model/engine/tf";
-import { defineLoss, evaluateLoss, LossError, type CriticScore, type Loss, type Terms } from "../../src/model/losses";
+import { defineLoss, evaluateLoss, LossError, ofClasses, type CriticScore, type Loss, type Terms } from "../../src/model/losses";
 import { adaptivelyWeighted } from "../../src/model/losses/adaptive-weight";
 import { adversarialLoss, criticLoss } from "../../src/model/losses/adversarial";
 import { DISTANCES } from "../../src/model/losses/distances";
@@ -175,6 +175,41 @@ describe("schedules", () => {
     assert.deepEqual(parts.map(({ total, gradientNorm }) => [total, gradientNorm]), whole.map(({ total, gradientNorm }) => [total, gradientNorm]));
     const tensors = (name: string): Buffer => readFileSync(join(latestCheckpoint(runPaths(name, folder).checkpoints)!, "tensors.safetensors"));
     assert.ok(tensors("ramp").equals(tensors("ramp-parts")));
+  });
+});
+
+describe("losses of some classes", () => {
+  it("have the value of the whole, and pull at the images of these classes alone, as hard as without", () => {
+    const [F, x0, y] = [draw("F", [4, 2, 2, 3]), draw("x0", [4, 2, 2, 3]), tf.tensor1d([0, 2, 1, 2], "int32")];
+    // One function of each of the images that a loss may look at.
+    const looks: Record<string, (terms: Terms) => tf.Scalar> = {
+      F: ({ F: images }) => tf.mean(tf.square(tf.sub(images, x0))),
+      residual: ({ residual }) => tf.mean(tf.square(residual)),
+      xHat: ({ xHat }) => tf.mean(tf.square(xHat)),
+      samples: ({ samples }) => tf.mean(tf.square(samples.images)),
+    };
+    for (const [name, loss] of Object.entries(looks)) {
+      const at = (images: tf.Tensor4D): Terms => ({ F: images, residual: tf.sub(images, x0), xHat: tf.add(images, x0), y, samples: { images: tf.slice(images, 0, 3), real: x0, y: tf.slice(y, 0, 3) } }) as unknown as Terms;
+      const whole = tf.valueAndGrad((images: tf.Tensor) => loss(at(images as tf.Tensor4D)))(F);
+      const part = tf.valueAndGrad((images: tf.Tensor) => loss(ofClasses(at(images as tf.Tensor4D), [2, 0])))(F);
+      assert.deepEqual(values(part.value), values(whole.value), name);
+      const [pulled, wanted] = [values(part.grad), values(whole.grad)];
+      pulled.forEach((pull, index) => near(pull, Math.floor(index / 12) === 2 ? 0 : wanted[index], 1e-7));
+      assert.ok(wanted.some((pull, index) => Math.floor(index / 12) === 2 && pull !== 0), `${name}: the class left out is pulled without the option`);
+    }
+  });
+
+  it("train compiled as step by step, leave no tensor, and refuse classes and losses that there are not", async () => {
+    const config: Partial<TrainConfig> = { losses: { pixel: 1, "pixel-edges": 1 }, lossClasses: { "pixel-edges": ["second"] }, steps: 3 };
+    const before = tf.memory().numTensors;
+    const [compiled, eager, whole] = [await run({ ...config, name: "of-second" }), await run({ ...config, name: "of-second-eager", compile: false }), await run({ ...config, name: "of-all", lossClasses: {} })];
+    compiled.forEach(({ total, gradientNorm }, step) => [near(total, eager[step].total, 1e-4), near(gradientNorm, eager[step].gradientNorm, 1e-3)]);
+    near(compiled[0].total, whole[0].total);
+    assert.ok(Math.abs(compiled[0].gradientNorm - whole[0].gradientNorm) > 1e-3 * whole[0].gradientNorm);
+    await assert.rejects(run({ ...config, name: "no-class", lossClasses: { pixel: ["first", "third"] } }), /lossClasses of "pixel" names "third", and the classes of noise are first, second/);
+    await assert.rejects(run({ ...config, name: "no-loss", lossClasses: { pixle: ["first"] } }), /there is no loss "pixle"/);
+    assert.throws(() => resolveConfig({ lossClasses: { pixel: [] } }), /lossClasses must be lists of class names, none of them empty, by loss name, not {"pixel":\[\]}/);
+    assert.equal(tf.memory().numTensors, before);
   });
 });
 

@@ -7,6 +7,8 @@ import { edgeLoss } from "./edges";
 import { perceptualConsistencyLoss, perceptualLoss } from "./perceptual";
 import { pixelLoss } from "./pixel";
 
+export { ofClasses } from "./of-classes";
+
 /** Judges images [B, H, W, 3] of classes y, int32 [B]. */
 export type CriticScore = (images: tf.Tensor4D, y: tf.Tensor1D) => Scores;
 

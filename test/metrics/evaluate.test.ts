@@ -55,7 +55,7 @@ test("images of the data's own distribution score well, and the record says what
   const labels: string[] = [];
   const record = await evaluateImages(datasetBatches(train, { batchSize: 40 }), held, { features, judge }, { count: 100, folder, onProgress: ({ label }) => labels.push(label) });
   assert.equal(tf.memory().numTensors, tensors);
-  const { frechetDistance, frechetDistanceError, kernelDistance, kernelDistanceError, precision, recall, density, coverage, intervals, classAccuracy, surface, ...about } = record;
+  const { frechetDistance, frechetDistanceError, kernelDistance, kernelDistanceError, precision, recall, density, coverage, intervals, classAccuracy, classDistances, surface, ...about } = record;
   assert.ok(frechetDistanceError !== undefined && frechetDistanceError > 0 && frechetDistanceError < 0.05, `${frechetDistanceError}`);
   assert.ok(density > 0.6 && density < 1.4 && coverage > 0.8, `${density} ${coverage}`);
   for (const [name, [low, high]] of Object.entries(intervals)) {
@@ -65,6 +65,9 @@ test("images of the data's own distribution score well, and the record says what
   assert.ok(frechetDistance >= 0 && frechetDistance < 0.02, `${frechetDistance}`);
   assert.ok(Math.abs(kernelDistance) < 4 * kernelDistanceError, `${kernelDistance} +- ${kernelDistanceError}`);
   assert.ok(precision > 0.8 && recall > 0.8);
+  assert.deepEqual(classDistances?.map(({ className }) => className), held.classes);
+  assert.equal(classDistances.reduce((sum, { count }) => sum + count, 0), 100);
+  for (const each of classDistances) assert.ok(Math.abs(each.kernelDistance) < 4 * each.kernelDistanceError, JSON.stringify(each));
   assert.ok(classAccuracy && classAccuracy.value > 0.95 && classAccuracy.confusion.flat().reduce((sum, count) => sum + count) === 100);
   for (const { seams, flat, softEdges } of [surface.generated, surface.reference]) assert.deepEqual([seams, flat, softEdges], [undefined, 1, undefined], "images of one colour");
   assert.deepEqual(about, {
@@ -160,10 +163,13 @@ test("a network that a loss used is marked, whatever the loss is called, and sav
   // The table marks each of them, and class accuracy not, which another network tells.
   const lines = formatEvaluation("model.safetensors", { ...record, classAccuracy: classAccuracy([0, 1], [0, 1], 3) }).split("\n");
   const marked = lines.filter((line) => line.includes("(not independent)")).map((line) => line.split(/ {2,}/)[0]);
-  assert.deepEqual(marked, ["Frechet distance", "kernel distance", "precision", "recall", "density", "coverage"]);
+  assert.deepEqual(marked, ["Frechet distance", "kernel distance", "kernel distance by class", "precision", "recall", "density", "coverage"]);
   assert.match(lines.join("\n"), /150 samples, seed 0, against 90 images of \w+ \(test\), the Frechet distance to saved statistics of 150 images of colours \(train\); features: colour, none/);
   const surface = { generated: { seams: 1.234, flat: 0.5, softEdges: undefined }, reference: { seams: 1.1, flat: 0.25, softEdges: 0.4 } };
   assert.match(formatEvaluation("model", { ...record, surface }), /seams between patches of 8 +1\.23; 1\.10, the data's\n.*flat areas, share +0\.50; 0\.25, the data's\n.*soft edges, share +-; 0\.40, the data's/);
+  const classDistances = Array.from({ length: 9 }, (_, index) => ({ className: `c${index}`, count: 2, kernelDistance: index, kernelDistanceError: 0 }));
+  assert.match(formatEvaluation("model", { ...record, notIndependent: [], classDistances }), /kernel distance by class +c8 8\.0, c7 7\.0, .*c1 1\.0, \.\.\. \(9 classes\)/);
+  assert.doesNotMatch(formatEvaluation("model", { ...record, classDistances: undefined }), /by class/);
   assert.match(formatEvaluation("model.safetensors", record, 0.8), /one step a sample at temperature 0\.8; 150 samples/);
   assert.match(lines.at(-1)!, /A loss learned from colour: what is measured there is not independent, and does not judge this training\.$/);
   assert.deepEqual([record.reference, record.referenceCount], [{ count: 150, about }, 90]);

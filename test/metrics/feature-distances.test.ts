@@ -6,6 +6,7 @@ import { test } from "node:test";
 import { tf } from "../../src/model/engine/tf";
 import { projectRoot } from "../../src/model/files";
 import { frechetDistance } from "../../src/model/metrics/frechet";
+import { classDistances } from "../../src/model/metrics/class-distances";
 import { kernelDistance } from "../../src/model/metrics/kid";
 import { precisionRecall } from "../../src/model/metrics/precision-recall";
 import { accumulateStatistics, loadStatistics, saveStatistics, type FeatureStatistics } from "../../src/model/metrics/statistics";
@@ -101,6 +102,22 @@ for (const shift of [0, 0.15, 0.7]) {
     if (shift === 0) assert.ok(Math.abs(center) < (3 * spread) / Math.sqrt(estimates.length), `not unbiased: mean ${center} at a spread of ${spread}`);
   });
 }
+
+test("distances by class tell which class is behind, where all together are alike", async () => {
+  const stream = randomStream(6, "classes");
+  // Three classes about 0, 3 and 6; the generated ones of the last two have changed places.
+  const [labels, centers] = [[0, 1, 2, 0, 1, 2].flatMap((label) => Array<number>(40).fill(label)), [0, 3, 6]];
+  const draw = (centerOf: (label: number) => number): tf.Tensor2D => tf.tensor2d(labels.flatMap((label) => Array.from(stream.normal(4), (value) => value + centerOf(label))), [labels.length, 4]);
+  const [real, generated] = [draw((label) => centers[label]), draw((label) => centers[(3 - label) % 3])];
+  const whole = await kernelDistance(generated, real);
+  assert.ok(Math.abs(whole.value) < 4 * whole.standardError, `${whole.value} +- ${whole.standardError}`);
+  const tensors = tf.memory().numTensors;
+  const byClass = await classDistances({ features: real, labels }, { features: generated, labels }, ["alike", "second", "third", "without images"]);
+  assert.equal(tf.memory().numTensors, tensors);
+  assert.deepEqual(byClass.map(({ className, count }) => [className, count]), [["alike", 80], ["second", 80], ["third", 80]]);
+  assert.deepEqual(byClass.map(({ kernelDistance: distance, kernelDistanceError: error }) => distance > 5 * error), [false, true, true]);
+  tf.dispose([real, generated]);
+});
 
 test("precision falls when generated images leave the data, recall when they miss part of it", async () => {
   const stream = randomStream(5, "points");

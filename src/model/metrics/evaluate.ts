@@ -9,6 +9,7 @@ import type { Inception } from "../features/inception";
 import type { Lpips } from "../features/lpips";
 import { bootstrapMean, type Interval } from "./bootstrap";
 import { classAccuracy, type ClassAccuracy } from "./class-accuracy";
+import { classDistances, type ClassDistance } from "./class-distances";
 import { densityCoverage } from "./density-coverage";
 import { collectFeatures, datasetBatches, datasetFeatures, featureTensor, type ImageBatches } from "./feature-set";
 import { frechetDistance } from "./frechet";
@@ -99,6 +100,8 @@ export interface Evaluation {
   /** 0 is best; unbiased. */
   kernelDistance: number;
   kernelDistanceError: number;
+  /** The same by class; undefined where more images were measured than features are kept. */
+  classDistances: ClassDistance[] | undefined;
   /** 0 to 1. */
   precision: number;
   /** 0 to 1. */
@@ -173,9 +176,9 @@ export async function evaluateImages(images: ImageBatches, reference: Dataset, n
     label: "measuring images",
     visit: async (batch, labels) => {
       await surface.add(batch);
+      asked.push(...(await labels.data()));
       if (judge) {
         const classes = tf.tidy(() => judge.logits(batch).argMax(1));
-        asked.push(...(await labels.data()));
         seen.push(...(await classes.data()));
         classes.dispose();
       }
@@ -199,6 +202,8 @@ export async function evaluateImages(images: ImageBatches, reference: Dataset, n
   const [realTensor, generatedTensor] = [featureTensor(real), featureTensor(generated)];
   try {
     const kernel = await kernelDistance(generatedTensor, realTensor);
+    const ofAll = real.kept === real.count && generated.kept === generated.count;
+    const byClass = ofAll ? await classDistances({ features: realTensor, labels: reference.labels }, { features: generatedTensor, labels: asked }, reference.classes) : undefined;
     const resamples = frechetResamples ?? (network.embeddingSize <= RESAMPLED_DIMENSION ? 20 : 0);
     const distanceError = resamples > 1 ? await frechetStandardError(generatedTensor, compared, { resamples, seed }) : undefined;
     const members = { ...(await precisionRecallMembers(realTensor, generatedTensor, { neighbours })), ...(await densityCoverage(realTensor, generatedTensor, { neighbours: densityNeighbours })) };
@@ -229,6 +234,7 @@ export async function evaluateImages(images: ImageBatches, reference: Dataset, n
       frechetDistanceError: distanceError,
       kernelDistance: kernel.value,
       kernelDistanceError: kernel.standardError,
+      classDistances: byClass,
       precision: precision.value,
       recall: recall.value,
       density: density.value,

@@ -22,6 +22,9 @@ const SHOWN: readonly Shown[] = [
   { name: "coverage", title: "coverage", digits: 3, best: "1" },
 ];
 
+/** Classes that a row names, those furthest from the data first. */
+const SHOWN_CLASSES = 8;
+
 /**
  * The measures of an evaluation as rows of a table, each with its interval, and marked where a loss used the network that it is measured in. With
  * Inception's features the Frechet and kernel distances are FID and KID.
@@ -34,8 +37,13 @@ export function evaluationTable(result: Evaluation): EvaluationRow[] {
     const interval = result.intervals[shown.name];
     return { measure: titleOf(shown), value: marked(result, shown.name, result[shown.name].toFixed(shown.digits)), "95 % interval": range(interval, shown.digits), best: shown.best };
   });
-  const { inceptionScore, classAccuracy, lpipsDiversity } = result;
+  const { inceptionScore, classAccuracy, lpipsDiversity, classDistances } = result;
   const rows = [...inFeatures];
+  if (classDistances && classDistances.length > 1) {
+    const furthest = [...classDistances].sort((first, second) => second.kernelDistance - first.kernelDistance).slice(0, SHOWN_CLASSES);
+    const [title, value] = [titleOf(SHOWN[1]), furthest.map(({ className, kernelDistance }) => `${className} ${kernelDistance.toFixed(1)}`).join(", ")];
+    rows.splice(2, 0, { measure: `${title} by class`, value: marked(result, "kernelDistance", furthest.length < classDistances.length ? `${value}, ... (${classDistances.length} classes)` : value), "95 % interval": "-", best: "0" });
+  }
   if (inceptionScore) rows.push({ measure: "Inception score", value: marked(result, "inceptionScore", inceptionScore.value.toFixed(2)), "95 % interval": "-", best: `high; deviation over splits ${inceptionScore.standardDeviation.toFixed(2)}` });
   if (lpipsDiversity) rows.push({ measure: "LPIPS diversity", value: marked(result, "lpipsDiversity", lpipsDiversity.value.toFixed(3)), "95 % interval": range([lpipsDiversity.low, lpipsDiversity.high], 3), best: "that of the data" });
   if (classAccuracy) rows.push({ measure: "class accuracy", value: percent(classAccuracy.value), "95 % interval": `${percent(classAccuracy.low)} to ${percent(classAccuracy.high)}`, best: "100 %" });

@@ -1,6 +1,7 @@
 export { accumulateSurface, type SurfaceMeasures } from "./surface";
 export { bootstrapMean, type BootstrapOptions, type Interval } from "./bootstrap";
 export { classAccuracy, type ClassAccuracy } from "./class-accuracy";
+export { classDistances, type ClassDistance, type LabelledFeatures } from "./class-distances";
 export { DECODER_BENCH_DEFAULTS, decoderBench, type BenchedDecoder, type DecoderBenchOptions, type DecoderBenchRow } from "./decoder-bench";
 export { decoderBenchNotes, decoderBenchTable } from "./decoder-bench-table";
 export { autoencoderDecoder, generatorDecoder, type BenchedDecoderOptions } from "./benched-decoders";

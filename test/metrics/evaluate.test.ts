@@ -167,8 +167,8 @@ test("a network that a loss used is marked, whatever the loss is called, and sav
   assert.match(lines.join("\n"), /150 samples, seed 0, against 90 images of \w+ \(test\), the Frechet distance to saved statistics of 150 images of colours \(train\); features: colour, none/);
   const surface = { generated: { seams: 1.234, flat: 0.5, softEdges: undefined }, reference: { seams: 1.1, flat: 0.25, softEdges: 0.4 } };
   assert.match(formatEvaluation("model", { ...record, surface }), /seams between patches of 8 +1\.23; 1\.10, the data's\n.*flat areas, share +0\.50; 0\.25, the data's\n.*soft edges, share +-; 0\.40, the data's/);
-  const classDistances = Array.from({ length: 9 }, (_, index) => ({ className: `c${index}`, count: 2, kernelDistance: index, kernelDistanceError: 0 }));
-  assert.match(formatEvaluation("model", { ...record, notIndependent: [], classDistances }), /kernel distance by class +c8 8\.0, c7 7\.0, .*c1 1\.0, \.\.\. \(9 classes\)/);
+  const classDistances = Array.from({ length: 9 }, (_, index) => ({ className: `c${index}`, count: 2, kernelDistance: index === 8 ? 123.45 : index / 1000, kernelDistanceError: 0 }));
+  assert.match(formatEvaluation("model", { ...record, notIndependent: [], classDistances }), /kernel distance by class +c8 123, c7 0\.007, .*c1 0\.001, \.\.\. \(9 classes\)/);
   assert.doesNotMatch(formatEvaluation("model", { ...record, classDistances: undefined }), /by class/);
   assert.match(formatEvaluation("model.safetensors", record, 0.8), /one step a sample at temperature 0\.8; 150 samples/);
   assert.match(lines.at(-1)!, /A loss learned from colour: what is measured there is not independent, and does not judge this training\.$/);

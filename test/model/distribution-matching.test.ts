@@ -204,6 +204,7 @@ describe("a training that matches distributions", () => {
     assert.throws(() => resolveConfig({ endTarget: "distribution", teacherModel: "flow.safetensors", method: "gan" }), /endTarget "distribution" is for the method "crossflow", not "gan"/);
     assert.throws(() => resolveConfig({ endTarget: "distribution", initialModel: "model.safetensors", teacherModel: "flow.safetensors", distilledShare: 0.6, refinedShare: 0.5 }), /distilledShare and refinedShare are parts of the same samples, and 0\.6 and 0\.5 are more than all/);
     assert.throws(() => resolveConfig({ endTarget: "distribution", teacherModel: "flow.safetensors", refinedShare: 0.5 }), /refinedShare is the share of the samples that learn from the initial model's images .* set initialModel to its file/);
+    assert.throws(() => resolveConfig({ endTarget: "distribution", teacherModel: "flow.safetensors", steps: 9, sampleFlowLead: 9 }), /sampleFlowLead 9 leaves the network nothing of 9 steps/);
     assert.throws(() => resolveConfig({ matchingDraws: 5 }), /matchingDraws must be a whole number from 1 to 4 \(a sample and step\), not 5/);
     assert.throws(() => resolveConfig({ sampleFlowRate: -1 }), /sampleFlowRate must be a number of at least 0/);
   });

@@ -41,7 +41,9 @@ export function evaluationTable(result: Evaluation): EvaluationRow[] {
   const rows = [...inFeatures];
   if (classDistances && classDistances.length > 1) {
     const furthest = [...classDistances].sort((first, second) => second.kernelDistance - first.kernelDistance).slice(0, SHOWN_CLASSES);
-    const [title, value] = [titleOf(SHOWN[1]), furthest.map(({ className, kernelDistance }) => `${className} ${kernelDistance.toFixed(1)}`).join(", ")];
+    // Inception's kernel distances are thousandths, others' are hundreds.
+    const { format } = new Intl.NumberFormat("en", { maximumSignificantDigits: 3 });
+    const [title, value] = [titleOf(SHOWN[1]), furthest.map(({ className, kernelDistance }) => `${className} ${format(kernelDistance)}`).join(", ")];
     rows.splice(2, 0, { measure: `${title} by class`, value: marked(result, "kernelDistance", furthest.length < classDistances.length ? `${value}, ... (${classDistances.length} classes)` : value), "95 % interval": "-", best: "0" });
   }
   if (inceptionScore) rows.push({ measure: "Inception score", value: marked(result, "inceptionScore", inceptionScore.value.toFixed(2)), "95 % interval": "-", best: `high; deviation over splits ${inceptionScore.standardDeviation.toFixed(2)}` });

@@ -110,7 +110,7 @@ export interface TrainConfig extends TimeOptions, TimeSamplerOptions, AverageOpt
   guidance: number;
   /** Of endTarget "distribution": learning rates of the flow of the samples, in units of the network's. */
   sampleFlowRate: number;
-  /** Of endTarget "distribution": first steps, in which the flow of the samples alone learns, at its peak rates. It starts as the teacher's, and until it knows the samples the difference says little. */
+  /** Of endTarget "distribution": first steps, in which the flow of the samples alone learns, at its peak rates; network and critic wait. Steps of lossStart and criticLead are counted from the first, too. It starts as the teacher's, and until it knows the samples the difference says little. */
   sampleFlowLead: number;
   /** Of endTarget "distribution": noisy versions of a sample that tell together where it moves; the more, the less chance there is in it. */
   matchingDraws: number;

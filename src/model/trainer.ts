@@ -324,6 +324,7 @@ function stepInputs(config: TrainConfig, state: Pick<TrainingState, "step" | "cr
   const timeOptions = { ...config, timeShift: resolvedTimeShift(config, latentLength) };
   const times = Array.from({ length: accumulation }, () => sampleTimes(streams.times, batchSize / accumulation, timeOptions));
   const joined = (key: "r" | "t"): Float32Array => Float32Array.from(times.flatMap((part) => Array.from(part[key])));
+  // While the flow of the samples leads, network and critic wait: their schedule begins after it.
   const lead = config.endTarget === "distribution" ? config.sampleFlowLead : 0;
   const scheduled = learningRateAt(Math.max(state.step - lead, 0), { warmupSteps: config.warmupSteps, steps: config.steps - lead, finalShare: config.finalRateShare }) * rateScale;
   const leads = state.step < lead;

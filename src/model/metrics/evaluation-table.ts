@@ -33,19 +33,13 @@ export function evaluationTable(result: Evaluation): EvaluationRow[] {
   const inception = result.features === "inception-fid";
   const titleOf = ({ name, title }: Shown): string => (!inception ? title : name === "frechetDistance" ? "FID" : name === "kernelDistance" ? "KID" : title);
   const range = (ends: readonly [number, number] | undefined, digits: number): string => (ends ? `${ends[0].toFixed(digits)} to ${ends[1].toFixed(digits)}` : "-");
-  const inFeatures = SHOWN.map((shown): EvaluationRow => {
+  const { inceptionScore, classAccuracy, lpipsDiversity } = result;
+  const rows = SHOWN.flatMap((shown): EvaluationRow[] => {
     const interval = result.intervals[shown.name];
-    return { measure: titleOf(shown), value: marked(result, shown.name, result[shown.name].toFixed(shown.digits)), "95 % interval": range(interval, shown.digits), best: shown.best };
+    const row = { measure: titleOf(shown), value: marked(result, shown.name, result[shown.name].toFixed(shown.digits)), "95 % interval": range(interval, shown.digits), best: shown.best };
+    const byClass = shown.name === "kernelDistance" ? distancesByClass(result) : undefined;
+    return byClass === undefined ? [row] : [row, { measure: `${row.measure} by class`, value: marked(result, shown.name, byClass), "95 % interval": "-", best: shown.best }];
   });
-  const { inceptionScore, classAccuracy, lpipsDiversity, classDistances } = result;
-  const rows = [...inFeatures];
-  if (classDistances && classDistances.length > 1) {
-    const furthest = [...classDistances].sort((first, second) => second.kernelDistance - first.kernelDistance).slice(0, SHOWN_CLASSES);
-    // Inception's kernel distances are thousandths, others' are hundreds.
-    const { format } = new Intl.NumberFormat("en", { maximumSignificantDigits: 3 });
-    const [title, value] = [titleOf(SHOWN[1]), furthest.map(({ className, kernelDistance }) => `${className} ${format(kernelDistance)}`).join(", ")];
-    rows.splice(2, 0, { measure: `${title} by class`, value: marked(result, "kernelDistance", furthest.length < classDistances.length ? `${value}, ... (${classDistances.length} classes)` : value), "95 % interval": "-", best: "0" });
-  }
   if (inceptionScore) rows.push({ measure: "Inception score", value: marked(result, "inceptionScore", inceptionScore.value.toFixed(2)), "95 % interval": "-", best: `high; deviation over splits ${inceptionScore.standardDeviation.toFixed(2)}` });
   if (lpipsDiversity) rows.push({ measure: "LPIPS diversity", value: marked(result, "lpipsDiversity", lpipsDiversity.value.toFixed(3)), "95 % interval": range([lpipsDiversity.low, lpipsDiversity.high], 3), best: "that of the data" });
   if (classAccuracy) rows.push({ measure: "class accuracy", value: percent(classAccuracy.value), "95 % interval": `${percent(classAccuracy.low)} to ${percent(classAccuracy.high)}`, best: "100 %" });
@@ -56,6 +50,16 @@ export function evaluationTable(result: Evaluation): EvaluationRow[] {
     rows.push({ measure, value, "95 % interval": "-", best: `${best}, the data's` });
   }
   return rows;
+}
+
+/** The kernel distances of the classes in a line, furthest from the data first; undefined where there are no two. */
+function distancesByClass({ classDistances = [] }: Evaluation): string | undefined {
+  if (classDistances.length < 2) return undefined;
+  // Inception's kernel distances are thousandths, others' are hundreds.
+  const { format } = new Intl.NumberFormat("en", { maximumSignificantDigits: 3 });
+  const furthest = [...classDistances].sort((first, second) => second.kernelDistance - first.kernelDistance).slice(0, SHOWN_CLASSES);
+  const line = furthest.map(({ className, kernelDistance }) => `${className} ${format(kernelDistance)}`).join(", ");
+  return furthest.length < classDistances.length ? `${line}, ... (${classDistances.length} classes)` : line;
 }
 
 /** What an evaluation depends on, in a line: without it its numbers can not be compared. */
